@@ -1,0 +1,1 @@
+"""Benchmarks: Conveyor, hand-written limits, serial Python and peers, in one interleaved run."""

@@ -1,0 +1,33 @@
+"""What it costs to be able to restart workers: the work of chain3, with and without."""
+
+from __future__ import annotations
+
+from benchmarks import ours
+from benchmarks.contest import RATE, Contestant, Run, Workload, rate
+from benchmarks.targets import Target
+from benchmarks.workloads.chain3 import CHAIN3, add_one, conveyor
+
+
+def restartable(size: int) -> Run:
+    """Three processors that may be restarted."""
+    from conveyor import Processor
+
+    stages = [Processor(add_one).options(restarts=3) for _ in range(3)]
+    return ours.run_warm(stages[0] >> stages[1] >> stages[2], range(10), range(size))
+
+
+RESTARTS = Workload(
+    name="restarts",
+    title="chain3, with and without options(restarts=3)",
+    contestants=(
+        Contestant("conveyor", conveyor, 4_000_000),
+        Contestant("conveyor, restarts=3", restartable, 4_000_000),
+    ),
+    metrics=(RATE,),
+    answer=CHAIN3.answer,
+    expected=CHAIN3.expected,
+    score=rate,
+    targets=(
+        Target("at least", 0.95, RATE.name, ("conveyor",), contestant="conveyor, restarts=3"),
+    ),
+)

@@ -1,0 +1,1 @@
+"""The command line: ``conveyor check | draw | explain | run TARGET``."""

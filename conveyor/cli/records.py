@@ -1,0 +1,189 @@
+"""Items in files: as lines, as JSON lines, as CSV. One at a time, as they come."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import select
+from codecs import getincrementaldecoder
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from conveyor.engines.arriving import Arriving
+
+_CHUNK = 1 << 16
+
+
+class RecordError(Exception):
+    """A record can't be read, or an output can't be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How items stand in a file.
+
+    Attributes:
+        help: what an item is, in a few words.
+        read: gives the items of lines, each as soon as its last line is there.
+        write: gives what to write for each item, in turn.
+    """
+
+    help: str
+    read: Callable[[Iterable[str]], Iterator[Any]]
+    write: Callable[[Iterable[Any]], Iterator[str]]
+
+
+# -- lines --
+
+
+def _read_lines(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        yield line.removesuffix("\n").removesuffix("\r")
+
+
+def _write_lines(items: Iterable[Any]) -> Iterator[str]:
+    for item in items:
+        yield f"{item}\n"
+
+
+# -- JSON lines --
+
+
+def _read_json(lines: Iterable[str]) -> Iterator[Any]:
+    for number, line in enumerate(lines, 1):
+        if not line.isspace():
+            try:
+                item = json.loads(line)
+            except ValueError as error:
+                raise RecordError(f"line {number} of the input is no JSON: {error}") from None
+            yield item
+
+
+def _write_json(items: Iterable[Any]) -> Iterator[str]:
+    for item in items:
+        try:
+            text = json.dumps(item, ensure_ascii=False)
+        except (TypeError, ValueError) as error:
+            raise RecordError(
+                f"an output can't be written as JSON: {error}\n"
+                "  let the last processor give plain values, or write --output-format lines"
+            ) from None
+        yield f"{text}\n"
+
+
+# -- CSV --
+
+
+def _read_csv(lines: Iterable[str]) -> Iterator[dict[str, str]]:
+    reader = csv.DictReader(lines, strict=True)
+    try:
+        for row in reader:
+            if None in row or None in row.values():
+                raise RecordError(
+                    f"line {reader.line_num} of the input has not as many fields as the header"
+                )
+            yield row
+    except csv.Error as error:
+        raise RecordError(f"the input is no CSV behind line {reader.line_num}: {error}") from None
+
+
+class _Echo:
+    """What a csv writer writes to, and gives back."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def _write_csv(items: Iterable[Any]) -> Iterator[str]:
+    writer: Any = csv.writer(_Echo(), lineterminator="\n")
+    header: list[object] | None = None
+    for item in items:
+        if isinstance(item, Mapping):
+            row = cast("Mapping[object, object]", item)
+            if header is None:
+                header = list(row)
+                yield writer.writerow(header)
+            if set(row) != set(header):
+                raise RecordError(
+                    f"an output has the fields {', '.join(map(str, row))}, but the first one had "
+                    f"{', '.join(map(str, header))}: rows of CSV have the same fields"
+                )
+            yield writer.writerow([row[name] for name in header])
+        elif isinstance(item, (list, tuple)):
+            yield writer.writerow(item)
+        else:
+            yield writer.writerow([item])
+
+
+FORMATS: Mapping[str, Format] = {
+    "lines": Format("an item is a line, without its end", _read_lines, _write_lines),
+    "jsonl": Format("an item is the JSON value of a line", _read_json, _write_json),
+    "csv": Format("an item is a dict of a row, named by the header", _read_csv, _write_csv),
+}
+
+
+# -- as they come --
+
+
+class Items(Arriving[Any]):
+    """The items of a file.
+
+    Args:
+        form: how they stand in it.
+        fd: its descriptor, which is read and not closed.
+    """
+
+    def __init__(self, form: Format, fd: int) -> None:
+        self._lines = _Lines(fd)
+        self._items = form.read(self._lines)
+
+    def __next__(self) -> Any:
+        return next(self._items)
+
+    def is_ready(self) -> bool:
+        """Whether a line is there, or the end."""
+        return self._lines.is_ready()
+
+    def fileno(self) -> int:
+        """The descriptor of the file."""
+        return self._lines.fd
+
+
+class _Lines(Iterator[str]):
+    """The lines of a file, with their ends. What is no UTF-8 passes as it is."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._decode = getincrementaldecoder("utf-8")("surrogateescape").decode
+        self._whole: deque[str] = deque()
+        self._partial: list[str] = []
+        self._has_ended = False
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLIN)
+
+    def __next__(self) -> str:
+        while not (self._whole or self._has_ended):
+            self._poll.poll()  # it may be set not to block
+            self._read()
+        if not self._whole:
+            raise StopIteration
+        return self._whole.popleft()
+
+    def is_ready(self) -> bool:
+        while not (self._whole or self._has_ended) and self._poll.poll(0):
+            self._read()
+        return bool(self._whole) or self._has_ended
+
+    def _read(self) -> None:
+        data = os.read(self.fd, _CHUNK)
+        self._has_ended = not data
+        lines, end, rest = self._decode(data, not data).rpartition("\n")
+        if end:
+            self._whole.extend(f"{line}\n" for line in "".join([*self._partial, lines]).split("\n"))
+            self._partial.clear()
+        self._partial.append(rest)
+        if self._has_ended and (last := "".join(self._partial)):
+            self._whole.append(last)

@@ -1,0 +1,134 @@
+"""From ``module:name`` or ``file.py:name`` to the pipeline that is meant."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import cloudpickle
+
+from conveyor import ConveyorError, Element
+from conveyor.dsl.element import is_element
+
+T = TypeVar("T")
+
+
+class TargetError(Exception):
+    """There is no such pipeline."""
+
+
+class UserError(Exception):
+    """The user's own code raised; the text is its traceback, without our part of it."""
+
+
+def load(target: str) -> Element[Any, Any]:
+    """The pipeline that a target names: an element, or what a function gives.
+
+    Raises:
+        TargetError: there is none.
+        UserError: the user's code raised.
+        ConveyorError: what the user's code builds breaks a rule.
+    """
+    place, colon, name = target.rpartition(":")
+    if not (colon and place and name):
+        raise TargetError(f"TARGET is module:name or file.py:name, not {target!r}")
+    module = _file(place) if place.endswith(".py") else _module(place)
+    return _element(_found(module, place, name), target)
+
+
+def _module(name: str) -> ModuleType:
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return _guarded(lambda: importlib.import_module(name))
+    except ModuleNotFoundError as error:
+        # Not a module that this one imports.
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise UserError(_trimmed(error)) from None
+        raise TargetError(f"there is no module {error.name!r}") from None
+
+
+def _file(path: str) -> ModuleType:
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise TargetError(f"there is no file {path!r}")
+    sys.path.insert(0, str(file.parent))
+    # By this name nobody can import it, and all of it goes to workers by value. So they do not
+    # run the file, which need not guard what it does when it is run as a script.
+    name = f"<{file.stem}>"
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    cloudpickle.register_pickle_by_value(module)
+    run = spec.loader.exec_module
+    try:
+        _guarded(lambda: run(module))
+    except ModuleNotFoundError as error:
+        raise UserError(_trimmed(error)) from None
+    return module
+
+
+def _found(module: ModuleType, place: str, name: str) -> object:
+    found: object = module
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            known = [key for key, value in vars(module).items() if is_element(value)]
+            hint = f"; of pipelines it has {', '.join(known)}" if known else ""
+            raise TargetError(f"there is no {name!r} in {place}{hint}") from None
+    return found
+
+
+def _element(found: object, target: str) -> Element[Any, Any]:
+    if callable(found) and not is_element(found):
+        try:
+            inspect.signature(found).bind()
+        except TypeError as error:
+            raise TargetError(f"{target} can't be called without arguments: {error}") from None
+        except ValueError:
+            pass  # a builtin, which does not tell what it takes
+        found = _guarded(found)
+        target += "()"
+    if not is_element(found):
+        raise TargetError(f"{target} is no pipeline, but of type {type(found).__name__}")
+    return found
+
+
+def _guarded(call: Callable[[], T]) -> T:
+    """What the user's code gives.
+
+    Raises:
+        ModuleNotFoundError, ConveyorError: as they are.
+        UserError: it raised anything else.
+    """
+    try:
+        return call()
+    except (ModuleNotFoundError, ConveyorError):
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - users' code may raise anything
+        raise UserError(_trimmed(error)) from None
+
+
+def _trimmed(error: BaseException) -> str:
+    """A traceback that begins in the user's code."""
+    step = error.__traceback__
+    while step is not None and _is_ours(step.tb_frame.f_globals.get("__name__", "")):
+        step = step.tb_next
+    return "".join(traceback.format_exception(type(error), error, step)).rstrip()
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] in _OURS
+
+
+_OURS = ("conveyor", "importlib", "_frozen_importlib", "_frozen_importlib_external")
+"""What stands between the command and the user's code in a traceback."""

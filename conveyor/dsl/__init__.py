@@ -1,0 +1,1 @@
+"""What users write: elements, operators, and the rules of construction."""

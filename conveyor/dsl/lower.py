@@ -1,0 +1,172 @@
+"""From the expression to the graph, and the rules that only a whole pipeline can break."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from conveyor.dsl.element import Element
+from conveyor.dsl.links import Fork, Join, Pipe
+from conveyor.dsl.normal import Atoms, begins_with_join, without_plain_pipe
+from conveyor.dsl.options import shown as shown_settings
+from conveyor.dsl.processor import Feed, Processor, Source, Wrapped, arguments, label, node_name
+from conveyor.dsl.rules import Broken, Fault, refuse
+from conveyor.dsl.site import caller
+from conveyor.dsl.text import Path, walk, written
+from conveyor.dsl.types import misfits
+from conveyor.graph import Edge, ForkNode, Graph, JoinNode, Node, OutputNode, ProcessorNode
+from conveyor.graph.model import StageKind
+
+
+def compiled(element: Element[Any, Any]) -> Graph:
+    """The checked graph of a whole pipeline.
+
+    Raises:
+        ConstructionError: it breaks construction rules; all of them are told.
+    """
+    atoms = element._atoms
+    text = written(atoms)
+    broken = [*_start(atoms), *_uncallable(atoms)]
+    lowered = None
+    if not begins_with_join(atoms):
+        lowered = lower(atoms)
+        broken += [(lowered.paths[node], rule) for node, rule in misfits(lowered.graph)]
+    if broken or lowered is None:
+        # What is laid on several branches breaks a rule in each of them; it is told once.
+        told: dict[tuple[str, str, int], Fault] = {}
+        for path, rule in broken:
+            fault = rule.at(text.text, text.span(path))
+            told.setdefault((rule.rule, rule.message, id(rule.culprit)), fault)
+        refuse([*told.values()], caller()[0])
+    return lowered.graph.check()
+
+
+def _start(atoms: Atoms) -> list[tuple[Path, Broken]]:
+    if isinstance(atoms[0], Processor):
+        return []
+    names: Mapping[type, str] = {Pipe: "a pipe", Join: "a join"}
+    what = names.get(type(atoms[0]), "a fork")
+    if begins_with_join(atoms):
+        hint = f"start with Feed() and open a fork: Feed() >> a * b >> {written(atoms).text}"
+    else:
+        hint = f"write Feed() >> {written(without_plain_pipe(atoms) or atoms).text}"
+    return [((0,), Broken("start", f"a pipeline starts with a processor, not with {what}", hint))]
+
+
+def _uncallable(atoms: Atoms) -> list[tuple[Path, Broken]]:
+    """What can't be called with the one item it will be given; a source, with none."""
+    found: list[tuple[Path, Broken]] = []
+    for path, atom in walk(atoms):
+        if isinstance(atom, Processor):
+            takes, missing = arguments(atom)
+            name = label(atom)
+            if missing:
+                besides = "" if isinstance(atom, Source) else " besides the item"
+                values = ", ".join(f"{argument}=..." for argument in missing)
+                hint = (
+                    f"write {name}.bind({values})"
+                    if isinstance(atom, Wrapped)
+                    else ("give them to __init__, and keep them in self")
+                )
+                message = f"{name} needs {', '.join(missing)}{besides}"
+                found.append((path, Broken("element-type", message, hint, atom)))
+            elif not takes:
+                hint = "it needs one argument, for the item; to make items, write a source"
+                message = f"{name} takes no item"
+                found.append((path, Broken("element-type", message, hint, atom)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A graph, and for each processor node where in the expression it stands."""
+
+    graph: Graph
+    paths: dict[str, Path]
+
+
+def lower(atoms: Atoms) -> Lowered:
+    """The graph of a sequence in normal form that starts with no join."""
+    lay = _Layer()
+    tails = [lay.tail(None)]
+    if not isinstance(atoms[0], (Source, Feed)):
+        tails = [lay.node(ProcessorNode("feed", "feed", "Feed()"), tails)]
+    tails = lay.sequence(atoms, (), tails)
+    lay.node(OutputNode(), tails)
+    edges = tuple(edge for _, edge in sorted(lay.edges, key=lambda pair: pair[0]))
+    return Lowered(Graph(tuple(lay.nodes), edges), lay.paths)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """An open end: the node it leaves, the capacity so far, and its rank from left to right."""
+
+    node: str | None
+    rank: int
+    capacity: int | None = None
+
+
+class _Layer:
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.edges: list[tuple[int, Edge]] = []
+        self.paths: dict[str, Path] = {}
+        self._ids = {"output"}
+        self._ranks = 0
+
+    def tail(self, node: str | None) -> _Tail:
+        self._ranks += 1
+        return _Tail(node, self._ranks)
+
+    def name(self, wanted: str) -> str:
+        name, number = wanted, 1
+        while name in self._ids:
+            number += 1
+            name = f"{wanted}.{number}"
+        self._ids.add(name)
+        return name
+
+    def node(self, node: Node, tails: list[_Tail]) -> _Tail:
+        self.nodes.append(node)
+        for end in tails:
+            if end.node is not None:
+                self.edges.append((end.rank, Edge(end.node, node.id, end.capacity)))
+        return self.tail(node.id)
+
+    def sequence(self, atoms: Atoms, path: Path, tails: list[_Tail]) -> list[_Tail]:
+        fork = ""
+        for index, atom in enumerate(atoms):
+            here = (*path, index)
+            match atom:
+                case Pipe(capacity=capacity):
+                    # Pipes in a row are one pipe, which holds what the smallest of them does.
+                    bounds = [n for n in (tails[0].capacity, capacity) if n is not None]
+                    tails = [replace(tails[0], capacity=min(bounds, default=None))]
+                case Join(how=how):
+                    name = self.name("zip" if how == "zip" else "join")
+                    tails = [self.node(JoinNode(name, fork, how), tails)]
+                case Fork():
+                    fork, tails = self.fork(atom, here, tails)
+                case Processor():
+                    tails = [self.processor(atom, here, tails)]
+                case _:
+                    raise TypeError(f"{type(atom).__name__} has no node")
+        return tails
+
+    def processor(self, atom: Processor[Any, Any], path: Path, tails: list[_Tail]) -> _Tail:
+        name = self.name(node_name(atom))
+        self.paths[name] = path
+        kind: StageKind = "processor"
+        if isinstance(atom, (Feed, Source)):
+            kind = "feed" if isinstance(atom, Feed) else "source"
+        text = label(atom) + shown_settings(atom._settings)
+        return self.node(ProcessorNode(name, kind, text, atom._settings, atom), tails)
+
+    def fork(self, atom: Fork[Any, Any], path: Path, tails: list[_Tail]) -> tuple[str, list[_Tail]]:
+        name = self.name("fork")
+        self.node(ForkNode(name, atom.kind, atom.auto), tails)
+        ends: list[_Tail] = []
+        for number, branch in enumerate(atom.branches):
+            ends += self.sequence(branch, (*path, number), [self.tail(name)])
+        return name, ends

@@ -1,0 +1,79 @@
+"""What ``element.options(...)`` takes, checked in one place."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, get_args
+
+from conveyor.errors import UsageError
+from conveyor.graph import Settings
+from conveyor.graph.model import OnError
+
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    class Options(TypedDict, total=False):
+        """The keyword arguments of ``element.options(...)``, for type checkers."""
+
+        name: str
+        retries: int
+        on_error: OnError
+        timeout: float | None
+        restarts: int
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value.strip() == value != ""
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_seconds(value: object) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+
+
+_CHECKS: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "name": (_is_name, "a str that is not empty"),
+    "retries": (_is_count, "an int of 0 or more"),
+    "on_error": (
+        lambda value: value in get_args(OnError),
+        " or ".join(map(repr, get_args(OnError))),
+    ),
+    "timeout": (_is_seconds, "seconds above 0, or None"),
+    "restarts": (_is_count, "an int of 0 or more"),
+}
+
+
+def changed(settings: Settings, options: Mapping[str, Any]) -> Settings:
+    """``settings`` with ``options`` set.
+
+    Raises:
+        UsageError: an option is unknown or ill-typed.
+    """
+    for name, value in options.items():
+        if name not in _CHECKS:
+            near = difflib.get_close_matches(name, _CHECKS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(_CHECKS)}"
+            raise UsageError(f"options() knows no {name!r}: {hint}")
+        accepts, wanted = _CHECKS[name]
+        if not accepts(value):
+            raise UsageError(f"options({name}=...) takes {wanted}, not {value!r}")
+    return replace(settings, **options)
+
+
+def shown(settings: Settings) -> str:
+    """The call that sets ``settings``, or an empty text where all are as by default."""
+    default = Settings()
+    set_by_user = {
+        field.name: getattr(settings, field.name)
+        for field in fields(Settings)
+        if getattr(settings, field.name) != getattr(default, field.name)
+    }
+    inside = ", ".join(f"{name}={value!r}" for name, value in set_by_user.items())
+    return f".options({inside})" if inside else ""

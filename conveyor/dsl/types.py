@@ -1,0 +1,316 @@
+"""The rule ``types``: what a processor takes must accept what it is given.
+
+Only what surely can't fit is refused. Where something is not annotated, or the question can't
+be answered, the rule is silent: a type checker says more.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Collection, Mapping
+from inspect import isabstract, isgeneratorfunction, ismethod
+from numbers import Complex
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    NewType,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    is_typeddict,
+)
+
+from conveyor.dsl.processor import (
+    FunctionProcessor,
+    FunctionSource,
+    IterableSource,
+    Processor,
+    Source,
+)
+from conveyor.dsl.rules import Broken
+from conveyor.graph import Graph, JoinNode, ProcessorNode
+from conveyor.graph.check import topological
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+Hint = Any
+Types = tuple[Hint, ...]
+"""What may come through a pipe: a union, as the list of its members."""
+
+_UNKNOWN: Types = (Any,)
+
+
+class _Gift(NamedTuple):
+    """What one giver sends along an edge. Behind a join each branch is one."""
+
+    giver: str
+    types: Types
+
+
+def misfits(graph: Graph) -> list[tuple[str, Broken]]:
+    """The processors that can't take what they are given, by the ids of their nodes."""
+    found: list[tuple[str, Broken]] = []
+    given: dict[int, list[_Gift]] = {}
+    for name in topological(graph):
+        node = graph.by_id[name]
+        into = [given[index] for index in graph.in_edges[name]]
+        gifts = [gift for edge in into for gift in edge]
+        if isinstance(node, ProcessorNode):
+            takes, gives = signature(node.processor)
+            found += [
+                (name, _misfit(node, gift, takes)) for gift in gifts if not fits(gift.types, takes)
+            ]
+            gifts = [_Gift(node.label, gives if node.kind != "feed" else takes)]
+        elif isinstance(node, JoinNode) and node.how == "zip":
+            places = [_union(tuple(hint for gift in edge for hint in gift.types)) for edge in into]
+            gifts = [_Gift("the zip", (tuple[tuple(places)],))]  # type: ignore[misc]
+        for index in graph.out_edges[name]:
+            given[index] = gifts
+    return found
+
+
+def _misfit(node: ProcessorNode, gift: _Gift, takes: Types) -> Broken:
+    message = f"{node.label} takes {_names(takes)}, but {gift.giver} gives {_names(gift.types)}"
+    hint = "put a processor between them that converts, or mend the annotations"
+    return Broken("types", message, hint, node.processor)
+
+
+def _names(hints: Types) -> str:
+    return " | ".join(
+        hint.__name__
+        if isinstance(hint, type) and not get_args(hint)
+        else str(hint).replace("typing.", "")
+        for hint in hints
+    )
+
+
+def _union(hints: Types) -> Hint:
+    return Union[hints] if all(_is_hint(hint) for hint in hints) else Any  # noqa: UP007
+
+
+def _is_hint(hint: object) -> bool:
+    try:
+        return Union[hint, None] is not None  # noqa: UP007
+    except TypeError:
+        return False
+
+
+# -- what a processor takes and gives --
+
+
+def signature(processor: object) -> tuple[Types, Types]:
+    """What a processor takes and gives, from its generic arguments or its annotations."""
+    if not _is_processor(processor):
+        return _UNKNOWN, _UNKNOWN
+    takes, gives = _generic(processor)
+    method = _method(processor)
+    if method is not None and (takes is None or gives is None):
+        argument, result = _annotations(
+            method, is_bound=not isinstance(processor, FunctionProcessor)
+        )
+        takes = argument if takes is None else takes
+        gives = (
+            _emitted(method, result, is_source=isinstance(processor, Source))
+            if gives is None
+            else gives
+        )
+    return _members(Any if takes is None else takes), _members(Any if gives is None else gives)
+
+
+def _is_processor(value: object) -> TypeIs[Processor[Any, Any]]:
+    return isinstance(value, Processor)
+
+
+def _is_processor_class(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Processor)
+
+
+def _generic(processor: Processor[Any, Any]) -> tuple[Hint | None, Hint | None]:
+    """The arguments of ``Processor[In, Out]``, ``Source[Out]`` or ``Feed[T]``, where given."""
+    found = getattr(processor, "__orig_class__", None)
+    bound = _base_arguments(found) if found is not None else None
+    if bound is None:
+        bound = _walk_bases(type(processor), {})
+    if bound is None:
+        return None, None
+    takes, gives = (None if isinstance(hint, TypeVar) else hint for hint in bound)
+    return takes, gives
+
+
+def _base_arguments(alias: Hint) -> tuple[Hint, Hint] | None:
+    origin, arguments = _origin(alias), get_args(alias)
+    if not _is_processor_class(origin):
+        return None
+    if origin is Processor or origin is FunctionProcessor:
+        return arguments[0], arguments[1]
+    if Source in origin.__mro__ and len(arguments) == 1 and origin.__module__ == Source.__module__:
+        return Any, arguments[0]
+    if len(arguments) == 1 and origin.__module__ == Processor.__module__:
+        return arguments[0], arguments[0]
+    parameters = getattr(origin, "__parameters__", ())
+    return _walk_bases(origin, dict(zip(parameters, arguments, strict=False)))
+
+
+def _walk_bases(cls: type, known: Mapping[Any, Hint]) -> tuple[Hint, Hint] | None:
+    for base in getattr(cls, "__orig_bases__", ()) if "__orig_bases__" in vars(cls) else ():
+        origin = _origin(base)
+        if _is_processor_class(origin):
+            arguments = tuple(known.get(hint, hint) for hint in get_args(base))
+            found = _base_arguments(origin[arguments])
+            if found is not None:
+                return found
+    for parent in cls.__bases__:
+        if _is_processor_class(parent) and parent.__module__ != Processor.__module__:
+            found = _walk_bases(parent, {})
+            if found is not None:
+                return found
+    return None
+
+
+def _method(processor: Processor[Any, Any]) -> Callable[..., Any] | None:
+    if isinstance(processor, (FunctionProcessor, FunctionSource)):
+        return processor._function
+    if isinstance(processor, IterableSource):
+        return None
+    return type(processor).generate if isinstance(processor, Source) else type(processor).process
+
+
+def _annotations(method: Callable[..., Any], *, is_bound: bool) -> tuple[Hint | None, Hint | None]:
+    try:
+        hints = typing.get_type_hints(method, include_extras=True)
+    except Exception:  # noqa: BLE001 - an annotation may be anything, also what fails
+        return None, None
+    code = getattr(method, "__code__", None)
+    names = code.co_varnames[: code.co_argcount] if code is not None else ()
+    position = 1 if is_bound or ismethod(method) else 0
+    argument = hints.get(names[position]) if len(names) > position else None
+    return argument, hints.get("return")
+
+
+def _emitted(method: Callable[..., Any], result: Hint | None, *, is_source: bool) -> Hint | None:
+    """What goes downstream, from what the method returns: None is no output."""
+    if result is None:
+        return None
+    if isgeneratorfunction(method) or is_source:
+        return _items_of(result)
+    members = [hint for hint in _members(result) if hint is not type(None)]
+    return Union[tuple(members)] if members else None  # noqa: UP007
+
+
+def _items_of(iterable: Hint) -> Hint | None:
+    """What comes out of an iterable, where its arguments say so."""
+    origin, arguments = _origin(iterable), get_args(iterable)
+    if origin is Annotated:
+        return _items_of(arguments[0])
+    if not arguments or getattr(origin, "__module__", "") not in _CONTAINERS:
+        return None
+    if origin is tuple:
+        return Union[tuple(hint for hint in arguments if hint is not Ellipsis)]  # noqa: UP007
+    return arguments[0]
+
+
+_CONTAINERS = ("builtins", "collections", "collections.abc")
+"""The modules of the classes whose arguments say what is in them, in an order that is known."""
+
+
+# -- whether it fits --
+
+
+def _members(hint: Hint) -> Types:  # noqa: PLR0911 - one line for each kind of hint
+    if hint is None:
+        return (type(None),)
+    alias: Any = getattr(typing, "TypeAliasType", None)  # from Python 3.12 on
+    if alias is not None and isinstance(hint, alias):
+        return _members(hint.__value__)
+    if isinstance(hint, (TypeVar, str, typing.ForwardRef, typing.ParamSpec)):
+        return _UNKNOWN
+    origin: Any = get_origin(hint)
+    if origin is Annotated:
+        return _members(get_args(hint)[0])
+    if origin in (Union, types.UnionType):
+        return tuple(member for part in get_args(hint) for member in _members(part))
+    if origin is Literal:
+        return tuple({type(value): None for value in get_args(hint)})
+    if isinstance(hint, NewType):
+        return _members(hint.__supertype__)
+    if is_typeddict(hint):
+        return (dict,)
+    return (hint,)
+
+
+def fits(given: Types, takes: Types) -> bool:
+    """Whether anything that may be given might be taken."""
+    return any(_may_fit(out, into) for out in given for into in takes)
+
+
+_ALIKE: Collection[tuple[type, ...]] = ((Complex,), (bytes, bytearray, memoryview))
+"""What is often annotated as one another: a ``-> float`` may well give ints, or numpy's."""
+
+
+def _may_fit(given: Hint, takes: Hint) -> bool:
+    if given is takes or any(hint in (Any, object) for hint in (given, takes) if _hashable(hint)):
+        return True
+    if (
+        isinstance(given, type)
+        and isinstance(takes, type)
+        and not (get_args(given) or get_args(takes))
+    ):
+        if _is_protocol(given) or _is_protocol(takes):
+            return True
+        try:
+            return issubclass(given, takes) or issubclass(takes, given) or _are_alike(given, takes)
+        except TypeError:
+            return True
+    return _is_subhint(given, takes) or _is_subhint(takes, given) or _parts_may_fit(given, takes)
+
+
+def _are_alike(one: type, other: type) -> bool:
+    """Whether something may be both, though neither is a subclass of the other."""
+    if any(issubclass(one, kinds) and issubclass(other, kinds) for kinds in _ALIKE):
+        return True
+    return isabstract(one) and isabstract(other)
+
+
+def _origin(hint: Hint) -> Any:
+    return get_origin(hint)
+
+
+def _hashable(hint: object) -> bool:
+    return getattr(type(hint), "__hash__", None) is not None
+
+
+def _is_protocol(hint: type) -> bool:
+    return bool(getattr(hint, "_is_protocol", False))
+
+
+def _is_subhint(one: Hint, other: Hint) -> bool:
+    """Whether one hint is a subtype of the other; also where nobody can say."""
+    from beartype.door import is_subhint
+
+    try:
+        return is_subhint(one, other)
+    except Exception:  # noqa: BLE001 - what the library does not know is no reason to refuse
+        return True
+
+
+def _parts_may_fit(given: Hint, takes: Hint) -> bool:
+    """``dict[str, int]`` for ``Mapping[str, float]``: the same container, parts that may fit."""
+    origins: list[Any] = [_origin(hint) or hint for hint in (given, takes)]
+    if not all(isinstance(origin, type) for origin in origins):
+        return True
+    if _is_protocol(origins[0]) or _is_protocol(origins[1]):
+        return True
+    if not (issubclass(origins[0], origins[1]) or issubclass(origins[1], origins[0])):
+        return isabstract(origins[0]) and isabstract(origins[1])
+    if origins[0] is not origins[1] and any(o.__module__ not in _CONTAINERS for o in origins):
+        return True
+    one, other = get_args(given), get_args(takes)
+    if len(one) != len(other) or not one or Ellipsis in (*one, *other):
+        return Ellipsis in (*one, *other) or not (one and other) or origins[0] is not origins[1]
+    return all(fits(_members(a), _members(b)) for a, b in zip(one, other, strict=True))

@@ -1,0 +1,1 @@
+"""What runs a graph: in the calling process, or on worker processes."""

@@ -1,0 +1,298 @@
+"""What every engine offers, and how one is chosen."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from conveyor.engines.letters import DeadLetter, DeadLetters, Failures, checked_limit
+from conveyor.engines.stats import Stats
+from conveyor.errors import UsageError
+from conveyor.graph import Graph
+
+if TYPE_CHECKING:
+    from conveyor.plan.explain import Explanation
+
+Out_co = TypeVar("Out_co", covariant=True)
+T = TypeVar("T")
+
+
+class Results(list[T]):
+    """The outputs of a run, as a list.
+
+    Attributes:
+        stats: what became of every item.
+        dead_letters: the items that failed for good and were set aside.
+    """
+
+    def __init__(
+        self, outputs: Iterable[T], stats: Stats, dead_letters: Iterable[DeadLetter] = ()
+    ) -> None:
+        super().__init__(outputs)
+        self.stats = stats
+        self.dead_letters = DeadLetters(dead_letters)
+
+
+class Stream(Generator[T, None, None]):
+    """The outputs of a run, as they come: what ``stream`` gives.
+
+    Attributes:
+        dead_letters: the items that failed for good and were set aside, so far. They are kept
+            until they are taken out: of an endless stream, take them (``clear()``) now and then.
+    """
+
+    def __init__(self, outputs: Generator[T, None, None], dead_letters: DeadLetters) -> None:
+        self._outputs = outputs
+        self.dead_letters = dead_letters
+
+    def __iter__(self) -> Generator[T, None, None]:  # noqa: PYI058 - it can be closed
+        """The outputs. Not `self`, so that a loop costs no call of ours for each of them."""
+        return self._outputs
+
+    def send(self, value: None, /) -> T:
+        """Give the next output."""
+        return self._outputs.send(value)
+
+    def throw(self, *error: Any) -> T:
+        """Break the run off with an error."""
+        return self._outputs.throw(*error)
+
+    def close(self) -> None:
+        """Break the run off."""
+        self._outputs.close()
+
+
+class Live(ABC, Generic[Out_co]):
+    """A pipeline whose workers are warm: what ``pipeline.open()`` gives.
+
+    It starts with its first run, or on entering its ``with`` block. Runs follow one another:
+    a live pipeline does one at a time. A run that fails, or that is left early, ends the workers;
+    the next run starts new ones.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._stats: Stats | None = None
+        self._is_closed = False
+        self._running = False
+        self._dead_letters = DeadLetters()
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """The items of the last run, or of the one under way, that failed and were set aside."""
+        return self._dead_letters
+
+    def run(
+        self, items: Iterable[Any] | None = None, /, *, max_failures: float | None = None
+    ) -> Results[Out_co]:
+        """Run the pipeline once and give all outputs.
+
+        Args:
+            items: what goes in.
+            max_failures: as for ``pipeline.run``.
+
+        Raises:
+            ConveyorError: a stage failed, or ``items`` do not fit the pipeline.
+        """
+        outputs: list[Out_co] = []
+        failures = Failures(checked_limit(max_failures))
+        for batch in self._run(self._input(items), failures):
+            outputs += batch
+        assert self._stats is not None
+        return Results(outputs, self._stats, failures.letters)
+
+    def stream(
+        self, items: Iterable[Any] | None = None, /, *, max_failures: float | None = None
+    ) -> Stream[Out_co]:
+        """Run the pipeline once and give each output as it comes.
+
+        Raises:
+            ConveyorError: as :meth:`run`; what does not fit is refused at once.
+        """
+        failures = Failures(checked_limit(max_failures))
+        return Stream(self._flat(self._run(self._input(items), failures)), failures.letters)
+
+    @staticmethod
+    def _flat(batches: Generator[list[Out_co], None, None]) -> Generator[Out_co]:
+        with closing(batches):
+            for batch in batches:
+                yield from batch
+
+    def stats(self) -> Stats | None:
+        """The account of the last run that came to its end, or None where there was none."""
+        return self._stats
+
+    def stream_once(
+        self, items: Iterable[Any] | None, max_failures: float | None
+    ) -> Stream[Out_co]:
+        """Like :meth:`stream`; the workers end with the stream."""
+        outputs = self.stream(items, max_failures=max_failures)
+        return Stream(self._closing_stream(iter(outputs)), outputs.dead_letters)
+
+    def _closing_stream(self, outputs: Iterator[Out_co]) -> Generator[Out_co]:
+        with self:
+            yield from outputs
+
+    def _input(self, items: Iterable[Any] | None) -> Iterable[Any]:
+        start = next(node for node in self.graph.processors if node.kind != "processor")
+        if start.kind == "source":
+            if items is not None:
+                raise UsageError(f"the pipeline starts with {start.label}: run() takes no items")
+            return ()
+        if items is None:
+            raise UsageError("the pipeline takes items: write run(items)")
+        try:
+            iter(items) if not isinstance(items, Iterable) else None
+        except TypeError:
+            raise UsageError(f"run(items) takes an iterable, not {type(items).__name__}") from None
+        return items
+
+    def _run(self, items: Iterable[Any], failures: Failures) -> Generator[list[Out_co], None, None]:
+        if self._is_closed:
+            raise UsageError("this pipeline is closed; open a new one")
+        if self._running:
+            raise UsageError("this pipeline is in a run; finish that first, or open another")
+        self._running = True
+        self._dead_letters = failures.letters
+        started = time.perf_counter()
+        done = False
+        given = 0
+        try:
+            with closing(self._batches(items, failures)) as batches:
+                for batch in batches:
+                    given += len(batch)
+                    yield batch
+            self._stats = self._account(time.perf_counter() - started, given)
+            excess = failures.excess(self._stats.total.items_in, at_end=True)
+            if excess is not None:
+                raise excess
+            done = True
+        finally:
+            self._running = False
+            if not done:
+                self._break_off()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start what runs the processors; a second call does nothing."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop and clear away everything; a second call does nothing."""
+
+    @abstractmethod
+    def _break_off(self) -> None:
+        """End what runs the processors, since a run failed or was left; the next starts anew."""
+
+    @abstractmethod
+    def _batches(
+        self, items: Iterable[Any], failures: Failures
+    ) -> Generator[list[Out_co], None, None]:
+        """One run, some outputs at a time. It is closed early where the caller leaves."""
+
+    @abstractmethod
+    def _account(self, elapsed: float, given: int) -> Stats:
+        """The account of the run that has just ended, with so many outputs.
+
+        Raises:
+            AccountError: items were lost or doubled.
+        """
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_engine(
+    graph: Graph, *, engine: str, ordered: bool, processes: int | None, once: bool
+) -> Live[Any]:
+    """A live pipeline on the engine of that name.
+
+    Raises:
+        UsageError: there is no such engine, or an argument does not fit.
+    """
+    _check_processes(processes)
+    _refuse_unsupported(graph)
+    match engine:
+        case "inline":
+            from conveyor.engines.inline import Inline
+
+            return Inline(graph, warm=not once)
+        case "processes":
+            from conveyor.engines.processes.imports import imported_by
+            from conveyor.engines.processes.launch import start_fork_server
+
+            # It imports its part while we import ours.
+            start_fork_server(partial(imported_by, graph))
+            from conveyor.engines.processes.live import Processes
+
+            return Processes(graph, ordered=ordered, processes=processes, warm=not once)
+        case _:
+            raise UsageError(f'there is no engine {engine!r}; there are "processes" and "inline"')
+
+
+def open_replay(graph: Graph, letters: Iterable[DeadLetter], *, engine: str) -> Live[Any]:
+    """A live pipeline whose run takes these dead letters up again.
+
+    Raises:
+        UsageError: that engine can't, or the letters do not fit the pipeline.
+    """
+    if engine != "inline":
+        raise UsageError(f'replay() runs on engine="inline" only, not on {engine!r}')
+    _refuse_unsupported(graph)
+    from conveyor.engines.inline import Replay
+
+    return Replay(graph, letters)
+
+
+def explain(graph: Graph, *, ordered: bool, processes: int | None) -> Explanation:
+    """What the process engine would start, and why.
+
+    Raises:
+        UsageError: an argument does not fit.
+    """
+    from conveyor.engines.processes.explain import explanation
+
+    _check_processes(processes)
+    return explanation(graph, ordered=ordered, processes=processes)
+
+
+def see_that_it_travels(graph: Graph) -> None:
+    """See that every processor of a graph can be sent to a worker.
+
+    Raises:
+        NotPicklable: the first that can't.
+    """
+    from conveyor.engines.processes.explain import check_travel
+
+    check_travel(graph)
+
+
+def _check_processes(processes: object) -> None:
+    if processes is not None and (
+        not isinstance(processes, int) or isinstance(processes, bool) or processes < 1
+    ):
+        raise UsageError(f"processes takes an int of 1 or more, or None, not {processes!r}")
+
+
+def _refuse_unsupported(graph: Graph) -> None:
+    """Refuse the options whose promise is not kept yet, rather than ignore them."""
+    for node in graph.processors:
+        asked = {
+            "timeout": node.settings.timeout is not None,
+            "restarts": node.settings.restarts > 0,
+        }
+        names = [name for name, is_set in asked.items() if is_set]
+        if names:
+            raise UsageError(
+                f"stage {node.id!r} asks for {' and '.join(names)}, which this version does not "
+                "run yet: an item may take as long as it likes, and a worker that dies ends the "
+                "run. Remove the option to run the pipeline."
+            )

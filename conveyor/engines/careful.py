@@ -1,0 +1,256 @@
+"""A stage that tries its items as its options say, and goes on where one has failed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from time import perf_counter
+from typing import Any, Protocol
+
+from conveyor.dsl.processor import Processor
+from conveyor.engines.letters import DeadLetter
+from conveyor.engines.stage import PART_SECONDS, Again, Batch, Pack, Part, Stage
+from conveyor.errors import ConveyorError, NotPicklable
+from conveyor.flow.failure import Policy
+from conveyor.graph.model import Settings
+
+
+class Failed(Protocol):
+    """Is told of each item that failed for good where the run goes on."""
+
+    def __call__(self, error: ConveyorError, letter: DeadLetter | None, /) -> None:
+        """Take its last error, and its dead letter where it becomes one."""
+
+
+_Answer = tuple[int, list[Any] | None]
+"""The index of an item, and what it gave, or None where it failed for good."""
+
+
+class CarefulStage(Stage):
+    """A processor with ``retries`` or ``on_error``.
+
+    What an item gives counts only once an attempt has succeeded, so that what a failed attempt
+    gave does not come out as well. Until then it is held: the memory that this takes is bounded
+    by the most that one item gives, and not by `size`.
+
+    Every attempt gets the item as it came, whatever the one before did to it.
+
+    Args:
+        policy: what is done about failed items.
+        failed: is told of each item that failed for good and does not end the run.
+        name, make, warm, passes: see :class:`Stage`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], Processor[Any, Any]],
+        *,
+        warm: bool,
+        passes: type[BaseException],
+        policy: Policy,
+        failed: Failed,
+    ) -> None:
+        super().__init__(name, make, warm=warm, passes=passes)
+        self._policy = policy
+        self._failed = failed
+
+    def outputs(self, item: Any) -> Iterator[Any]:
+        """What the processor gives for one item, once an attempt has succeeded."""
+        answer = self._answer(item, 0, kept([item]), _packs_nothing)
+        self._count([(0, answer)])
+        return iter(answer or ())
+
+    def batch(self, batch: Batch) -> Iterator[Part]:
+        """What the processor gives for a batch; a part holds all that its items gave."""
+        again = batch.again()
+        rest = iter(enumerate(batch.items))
+        taken = 0
+        while True:
+            answers = self._answers(rest, batch, again)
+            taken += len(answers)
+            is_last = taken == len(batch.items)
+            yield from self._parts(answers, batch, again, is_last=is_last)
+            if is_last:
+                return
+
+    def _answers(
+        self, rest: Iterator[tuple[int, Any]], batch: Batch, again: Again
+    ) -> list[_Answer]:
+        """Take items until what they gave is enough for a part, or has waited for long."""
+        answers: list[_Answer] = []
+        at, room, until = batch.at, batch.size(), perf_counter() + PART_SECONDS
+        for at[0], item in rest:
+            given = self._answer(item, at[0], again, batch.pack)
+            answers.append((at[0], given))
+            room -= len(given) if given else 0
+            if room <= 0 or perf_counter() > until:
+                break
+        return answers
+
+    # -- attempts --
+
+    def _answer(self, item: Any, index: int, again: Again, pack: Pack) -> list[Any] | None:
+        outputs, error = self._tried(item, _packs_nothing)
+        return outputs if error is None else self._after(error, index, again, pack)
+
+    def _tried(self, item: Any, pack: Pack) -> tuple[list[Any] | None, ConveyorError | None]:
+        """What an item gives, or why it failed; the next attempt does not follow from that."""
+        try:
+            outputs = self._attempt(item)
+            pack(outputs)
+        except ConveyorError as error:
+            return None, error
+        return outputs, None
+
+    def _attempt(self, item: Any) -> list[Any]:
+        result = self.guard(self._process, item, item)
+        if self.emits:
+            return list(self._drawn(result, item))
+        return [] if result is None else [result]
+
+    def _after(
+        self, error: ConveyorError, index: int, again: Again, pack: Pack
+    ) -> list[Any] | None:
+        """What an item gives whose first attempt has failed, or None where all fail."""
+        attempts = 1
+        while self._policy.verdict(attempts) == "retry":
+            attempts += 1
+            self.retried += 1
+            outputs, raised = self._tried(again(index), pack)
+            if raised is None:
+                return outputs
+            error = raised
+        self._give_up(error, attempts, index, again)
+        return None
+
+    def _give_up(self, error: ConveyorError, attempts: int, index: int, again: Again) -> None:
+        match self._policy.on_error:
+            case "fail":
+                raise error
+            case "skip":
+                self.skipped += 1
+                self._failed(_without_frames(error), None)
+            case "dead_letter":
+                self.dead += 1
+                error = _without_frames(error)
+                self._failed(error, DeadLetter(self.name, again(index), error, attempts))
+
+    def _count(self, answers: Sequence[_Answer]) -> None:
+        self.items_in += len(answers)
+        for _, outputs in answers:
+            if outputs is not None:
+                given = len(outputs)
+                self.items_out += given
+                if given == 0:
+                    self.filtered += 1
+                else:
+                    self.added += given - 1
+
+    # -- what goes out --
+
+    def _parts(
+        self, answers: list[_Answer], batch: Batch, again: Again, *, is_last: bool
+    ) -> Iterator[Part]:
+        """What some items gave, in parts of a fair size, and none before all can travel."""
+        try:
+            parts = list(_packed(answers, batch))
+        except NotPicklable:
+            answers = [self._packable(answer, batch, again) for answer in answers]
+            parts = list(_packed(answers, batch))
+        self._count(answers)
+        parts[-1] = parts[-1]._replace(is_last=is_last)
+        yield from parts
+
+    def _packable(self, answer: _Answer, batch: Batch, again: Again) -> _Answer:
+        """The answer if it can travel; if not, that attempt has failed, too."""
+        index, outputs = answer
+        try:
+            batch.pack(outputs or [])
+        except NotPicklable as error:
+            batch.at[0] = index
+            return index, self._after(error, index, again, batch.pack)
+        return answer
+
+
+def _packed(answers: Iterable[_Answer], batch: Batch) -> Iterator[Part]:
+    outputs: list[Any] = []
+    origins: list[int] = []
+    for index, given in answers:
+        if given:
+            outputs += given
+            origins += [index] * len(given)
+    size = batch.size()
+    if len(outputs) <= size:
+        # Where each item of the batch gave one output, nothing has to be told of origins.
+        told = None if origins == list(range(len(batch.items))) else origins
+        yield Part(outputs, told, is_last=False, payload=batch.pack(outputs))
+        return
+    for start in range(0, len(outputs), size):
+        chunk = outputs[start : start + size]
+        own = origins[start : start + size]
+        yield Part(chunk, own, is_last=False, payload=batch.pack(chunk))
+
+
+def _packs_nothing(outputs: list[Any]) -> None:
+    """In the calling process nothing has to travel."""
+
+
+def kept(items: Sequence[Any]) -> Again:
+    """A way back to items, whatever is done to them: gives a new copy each time.
+
+    What can't be copied is given again as it is.
+    """
+    try:
+        spare: Sequence[Any] = copy.deepcopy(items)
+    except Exception:
+        spare = [_copied(item) for item in items]
+    return lambda index: _copied(spare[index])
+
+
+def reloaded(load: Callable[[], list[Any]]) -> Again:
+    """A way back to items that came as bytes: what was loaded once serves each of them once."""
+    fresh: dict[int, Any] = {}
+
+    def again(index: int) -> Any:
+        if index not in fresh:
+            fresh.update(enumerate(load()))
+        return fresh.pop(index)
+
+    return again
+
+
+def _copied(item: Any) -> Any:
+    try:
+        return copy.deepcopy(item)
+    except Exception:
+        return item
+
+
+def _without_frames(error: ConveyorError) -> ConveyorError:
+    """The error without what its tracebacks hold on to: it may be kept for long.
+
+    Their text stays in it.
+    """
+    if error.__cause__ is not None:
+        error.__cause__ = error.__cause__.with_traceback(None)
+    return error.with_traceback(None)
+
+
+def stage_for(
+    settings: Settings,
+    name: str,
+    make: Callable[[], Processor[Any, Any]],
+    *,
+    warm: bool,
+    passes: type[BaseException],
+    failed: Failed,
+) -> Stage:
+    """The stage for a processor with these settings; the other arguments are those of the stages.
+
+    A source takes no items, so there is nothing to try again, and its own failure ends the run.
+    """
+    policy = Policy(settings.retries, settings.on_error)
+    if not policy.is_set:
+        return Stage(name, make, warm=warm, passes=passes)
+    return CarefulStage(name, make, warm=warm, passes=passes, policy=policy, failed=failed)

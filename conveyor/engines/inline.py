@@ -1,0 +1,325 @@
+"""The inline engine: in the calling process, one item at a time. It is the oracle.
+
+Depth first: an item goes all the way to the output before the next one starts; the branches of
+a fork take their turn from left to right. That order is also what an ordered join restores, so
+here it has nothing to do. A balanced fork takes its branches in turn, since all are ready.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from conveyor.dsl.processor import instance_state
+from conveyor.engines.base import Live
+from conveyor.engines.careful import stage_for
+from conveyor.engines.letters import DeadLetter, Failures
+from conveyor.engines.stage import Stage, is_given, reason, short
+from conveyor.engines.stats import Account, Stats, account
+from conveyor.errors import ConveyorError, JoinError, NotPicklable, UsageError
+from conveyor.graph import ForkNode, Graph, JoinNode, OutputNode, ProcessorNode
+from conveyor.graph.check import check
+
+
+class _Zip:
+    """The parts of the tuple that is being made, for one source item or the end of the stream."""
+
+    def __init__(self, node: JoinNode, places: tuple[str, ...]) -> None:
+        self.node = node
+        self.places = places
+        self.parts: dict[int, Any] = {}
+        self.items_in = self.items_out = self.filtered = self.merged = 0
+
+    def put(self, place: int, item: Any) -> None:
+        if place in self.parts:
+            raise JoinError(self.node.id, self.places[place], short(item))
+        self.parts[place] = item
+        self.items_in += 1
+
+    def take(self) -> Iterator[tuple[Any, ...]]:
+        parts, self.parts = self.parts, {}
+        if len(parts) == len(self.places):
+            self.items_out += 1
+            self.merged += len(parts) - 1
+            yield tuple(parts[place] for place in range(len(parts)))
+        else:
+            self.filtered += len(parts)
+
+    @property
+    def account(self) -> Account:
+        return Account(self.items_in, self.items_out, filtered=self.filtered, merged=self.merged)
+
+
+class Inline(Live[Any]):
+    """A pipeline in the calling process."""
+
+    def __init__(self, graph: Graph, *, warm: bool) -> None:
+        super().__init__(graph)
+        self._warm = warm
+        self._stages: dict[str, Stage] = {}
+        closes = check(graph).closes
+        self._zip_of_fork = {
+            fork: join
+            for join, fork in closes.items()
+            if isinstance(node := graph.by_id[join], JoinNode) and node.how == "zip"
+        }
+        self._zips: dict[str, _Zip] = {}
+        self._turn: dict[str, int] = {}
+        self._taken: dict[int, int] = {}
+        self._ended: dict[str, int] = {}
+        self._failures = Failures()
+        self._fed = 0
+        self._entered: Mapping[str, int] | None = None
+
+    def start(self) -> None:
+        """Set all processors up."""
+        if self._stages or self._is_closed:
+            return
+        try:
+            for node in self._processors():
+                stage = stage_for(
+                    node.settings,
+                    node.id,
+                    partial(own_copy, node.processor),
+                    warm=self._warm,
+                    passes=KeyboardInterrupt,
+                    failed=self._on_failed,
+                )
+                self._stages[node.id] = stage
+                stage.setup()
+        except BaseException:
+            self._break_off()
+            raise
+
+    def _processors(self) -> Iterator[ProcessorNode]:
+        """The nodes that need a stage."""
+        return (node for node in self.graph.processors if not is_given(node))
+
+    def _on_failed(self, error: ConveyorError, letter: DeadLetter | None) -> None:
+        excess = self._failures.add(error, letter, self._fed)
+        if excess is not None:
+            raise excess
+
+    def close(self) -> None:
+        """Let all processors clear up; the first error among them is raised at the end."""
+        self._is_closed = True
+        error = self._teardown()
+        if error is not None:
+            raise error
+
+    def _break_off(self) -> None:
+        # An error is on its way already, or the caller has left: one in teardown adds nothing.
+        self._teardown()
+
+    def _teardown(self) -> ConveyorError | None:
+        error: ConveyorError | None = None
+        stages, self._stages = self._stages, {}
+        for stage in stages.values():
+            try:
+                stage.teardown()
+            except ConveyorError as raised:
+                error = error or raised
+        return error
+
+    def _batches(
+        self, items: Iterable[Any], failures: Failures
+    ) -> Generator[list[Any], None, None]:
+        self._failures = failures
+        for output in self._outputs(items):
+            yield [output]
+
+    def _outputs(self, items: Iterable[Any]) -> Iterator[Any]:
+        self.start()
+        graph = self.graph
+        self._turn = {node.id: 0 for node in graph.nodes}
+        self._ended = {node.id: 0 for node in graph.nodes}
+        self._taken = {}
+        self._fed = 0
+        self._zips = {
+            node.id: _Zip(node, tuple(graph.edges[i].source for i in graph.in_edges[node.id]))
+            for node in graph.nodes
+            if isinstance(node, JoinNode) and node.how == "zip"
+        }
+        for stage in self._stages.values():
+            stage.begin()
+        yield from self._entering(items)
+        start = self._start_node()
+        (first,) = graph.out_edges[start.id]
+        yield from self._finished(start, first)
+        yield from self._end(first)
+
+    def _start_node(self) -> ProcessorNode:
+        return next(node for node in self.graph.processors if node.kind != "processor")
+
+    def _entering(self, items: Iterable[Any]) -> Iterator[Any]:
+        """Let the items in at the start of the graph, and give what comes out at its end."""
+        start = self._start_node()
+        (first,) = self.graph.out_edges[start.id]
+        is_source = start.kind == "source"
+        for item in self._stages[start.id].generate() if is_source else self._fed_items(items):
+            self._fed += 1
+            yield from self._through(first, item)
+
+    def _fed_items(self, items: Iterable[Any]) -> Iterator[Any]:
+        """The caller's items, each as a copy: what a processor changes is not the caller's."""
+        for item in items:
+            yield _copied("feed", item)
+
+    def _through(self, edge: int, item: Any) -> Iterator[Any]:
+        """Take one item along an edge and give what comes out at the end."""
+        target = self.graph.by_id[self.graph.edges[edge].target]
+        match target:
+            case OutputNode():
+                yield item
+            case ProcessorNode():
+                yield from self._processed(target.id, item)
+            case ForkNode(kind="replicated"):
+                yield from self._replicated(target, item)
+            case ForkNode():
+                branches = self.graph.out_edges[target.id]
+                chosen = branches[self._turn[target.id] % len(branches)]
+                self._turn[target.id] += 1
+                self._taken[chosen] = self._taken.get(chosen, 0) + 1
+                yield from self._through(chosen, item)
+            case JoinNode(how="zip"):
+                self._zips[target.id].put(self.graph.in_edges[target.id].index(edge), item)
+            case JoinNode():
+                (onwards,) = self.graph.out_edges[target.id]
+                yield from self._through(onwards, item)
+
+    def _processed(self, stage: str, item: Any) -> Iterator[Any]:
+        (onwards,) = self.graph.out_edges[stage]
+        for output in self._stages[stage].outputs(item):
+            yield from self._through(onwards, output)
+
+    def _replicated(self, fork: ForkNode, item: Any) -> Iterator[Any]:
+        branches = self.graph.out_edges[fork.id]
+        copies = [item, *(_copied(fork.id, item) for _ in branches[1:])]
+        for branch, own in zip(branches, copies, strict=True):
+            yield from self._through(branch, own)
+        if fork.id in self._zip_of_fork:
+            yield from self._zipped(self._zip_of_fork[fork.id])
+
+    def _zipped(self, join: str) -> Iterator[Any]:
+        (onwards,) = self.graph.out_edges[join]
+        for item in self._zips[join].take():
+            yield from self._through(onwards, item)
+
+    def _finished(self, node: ProcessorNode, onwards: int) -> Iterator[Any]:
+        if node.id in self._stages:
+            for output in self._stages[node.id].finish():
+                yield from self._through(onwards, output)
+
+    def _end(self, edge: int) -> Iterator[Any]:
+        """Take the end of the stream along an edge: what ``finish`` gives goes before it.
+
+        For a zip it counts as one more item, so that a tuple of what the branches gave at
+        their end is made.
+        """
+        graph = self.graph
+        target = graph.by_id[graph.edges[edge].target]
+        self._ended[target.id] += 1
+        if self._ended[target.id] < len(graph.in_edges[target.id]):
+            return
+        if isinstance(target, JoinNode) and target.how == "zip":
+            yield from self._zipped(target.id)
+        for onwards in graph.out_edges[target.id]:
+            if isinstance(target, ProcessorNode):
+                yield from self._finished(target, onwards)
+            yield from self._end(onwards)
+
+    def _account(self, elapsed: float, given: int) -> Stats:
+        measured = {name: stage.account for name, stage in self._stages.items()}
+        measured |= {name: join.account for name, join in self._zips.items()}
+        if self._entered is None:
+            for node in self.graph.processors:
+                if is_given(node):
+                    measured[node.id] = Account(self._fed, self._fed)
+        return account(
+            self.graph,
+            measured,
+            self._taken,
+            elapsed=elapsed,
+            given=given,
+            entered=self._entered,
+        )
+
+
+class Replay(Inline):
+    """Dead letters again: each enters at the stage where it failed.
+
+    Only those stages, and what lies behind them, are set up and come to their end.
+
+    Args:
+        graph: the pipeline.
+        letters: what to run again.
+
+    Raises:
+        UsageError: something is no dead letter, or its stage is not in this pipeline.
+    """
+
+    def __init__(self, graph: Graph, letters: Iterable[DeadLetter]) -> None:
+        super().__init__(graph, warm=False)
+        self._letters = [(self._stage_of(letter), letter) for letter in letters]
+        self._entered = Counter(stage for stage, _ in self._letters)
+
+    def _input(self, items: Iterable[Any] | None) -> Iterable[Any]:
+        """The letters, whatever the pipeline starts with."""
+        assert items is None
+        return self._letters
+
+    def _stage_of(self, letter: object) -> str:
+        if not isinstance(letter, DeadLetter):
+            raise UsageError(f"replay() takes dead letters, not {type(letter).__name__}")
+        node = self.graph.by_id.get(letter.stage)
+        if not isinstance(node, ProcessorNode) or node.kind != "processor":
+            stages = ", ".join(n.id for n in self.graph.processors if n.kind == "processor")
+            raise UsageError(
+                f"a dead letter is from stage {letter.stage!r}, and this pipeline has none of that "
+                f"name: it has {stages}. Replay it on the pipeline that it comes from, or give the "
+                "stage its old name with options(name=...)"
+            )
+        return letter.stage
+
+    def _processors(self) -> Iterator[ProcessorNode]:
+        reached: set[str] = set()
+        todo = [stage for stage, _ in self._letters]
+        while todo:
+            name = todo.pop()
+            if name not in reached:
+                reached.add(name)
+                todo += [self.graph.edges[edge].target for edge in self.graph.out_edges[name]]
+        return (node for node in self.graph.processors if node.id in reached)
+
+    def _entering(self, items: Iterable[Any]) -> Iterator[Any]:
+        for stage, letter in items:
+            self._fed += 1
+            yield from self._processed(stage, _copied(stage, letter.item))
+            for join in self._zips:
+                # Its other parts are not there, so it leaves this one out, as always.
+                yield from self._zipped(join)
+
+
+def own_copy(processor: Any) -> Any:
+    """A copy of a processor that shares no state with it, as far as its state can be copied."""
+    try:
+        return copy.deepcopy(processor)
+    except Exception:
+        shallow = processor._with(_origin=None)
+        for name, value in instance_state(processor).items():
+            try:
+                object.__setattr__(shallow, name, copy.deepcopy(value))
+            except Exception:
+                object.__setattr__(shallow, name, value)
+        return shallow
+
+
+def _copied(stage: str, item: Any) -> Any:
+    try:
+        return copy.deepcopy(item)
+    except Exception as error:
+        hint = "between processes it would have to be pickled"
+        raise NotPicklable(stage, short(item), "it can't be copied", reason(error), hint) from error

@@ -1,0 +1,1 @@
+"""The process engine: forkserver workers joined by ``multiprocessing.Pipe`` connections."""

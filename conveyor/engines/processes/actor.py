@@ -1,0 +1,596 @@
+"""Workers as coroutines: each answers frames with frames, and yields where it has to wait.
+
+A process has one of them or, where neighbours share a process, several. An actor yields True
+when it has got on, and False when it waits for frames or for credit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sized
+from functools import partial
+from itertools import islice
+from time import perf_counter
+from typing import Any, Protocol, cast
+
+from conveyor.engines.arriving import Arriving
+from conveyor.engines.careful import kept, reloaded
+from conveyor.engines.processes.large import LargeItems, Parcel, given, is_parcel
+from conveyor.engines.processes.memory import Memory
+from conveyor.engines.processes.recorder import BLOCKED, BUSY, STARVED, Gauge
+from conveyor.engines.processes.wire import dumps, pack_items, unpack_items
+from conveyor.engines.stage import Again, Batch, Stage, short
+from conveyor.engines.stats import Account
+from conveyor.errors import JoinError
+from conveyor.flow.batch import END, LEAVE, Frame, at_end, component, is_traced, traced
+from conveyor.flow.credit import BYTES, FRAMES, Credit, Due
+from conveyor.flow.join import Interleave, Joiner, Ordered, TwoOutputs, Zip
+from conveyor.flow.order import Completion
+from conveyor.flow.route import Balance, LinkOut, Outlet, Replicate, Route
+from conveyor.flow.source import AT_ONCE, FULL_SECONDS, Sizer, Window
+from conveyor.plan import Channel, Fan, PlannedWorker, WayIn, WayOut
+
+Coroutine = Iterator[bool]
+
+
+class Upper(Protocol):
+    """The end of a channel that sends."""
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether all that was sent is on its way."""
+        ...
+
+    def send(self, frame: Frame) -> None:
+        """Send a frame."""
+
+
+class Lower(Protocol):
+    """The end of a channel that receives."""
+
+    def grant(self, service: float, due: Due) -> None:
+        """Give the credit of one frame back, and tell the service time from here on."""
+
+
+class Recording(Protocol):
+    """Where an actor notes what it has in work."""
+
+    @property
+    def fields(self) -> Any:
+        """Counters; places 0 and 1 say which item is in work, see `Stage.batch`."""
+
+    def gauge(self, worker: int) -> Gauge:
+        """The gauge of a worker of this process."""
+        ...
+
+    def begin(self, worker: int, count: int, payload: Sized | None) -> None:
+        """Note a batch."""
+
+    def end(self) -> None:
+        """Note that nothing is in work."""
+
+
+class Accounts:
+    """What an actor counted in one run."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, Account] = {}
+        self.edges: dict[int, int] = {}
+
+    def add(self, other: Accounts) -> None:
+        """Take in what another one counted."""
+        for node, account in other.nodes.items():
+            self.nodes[node] = self.nodes[node] + account if node in self.nodes else account
+        for edge, items in other.edges.items():
+            self.edges[edge] = self.edges.get(edge, 0) + items
+
+
+# -- the way out --
+
+
+class WayOutEnd:
+    """An outlet with the channels that it ends in."""
+
+    def __init__(self, name: str, way: WayOut, channels: tuple[Channel, ...], gauge: Gauge) -> None:
+        self.name = name
+        self._gauge = gauge
+        self.outlet = Outlet(route(way, channels))
+        self.ends: dict[int, Upper] = {}
+        self.local: set[int] = set()
+        self.shared: frozenset[type] | None = None
+        """See `wire.dumps`: set in the process that starts workers."""
+        self.weigh: Callable[[int, int], None] | None = None
+        self.has_waited = False
+        """Whether a frame had to wait for room."""
+        self._pack: Callable[[list[Any], Collection[type] | None], Sized] = dumps
+        self._has_moved = False
+
+    def use(self, memory: Memory) -> None:
+        """Let large items go through shared memory."""
+        # A frame that is over the capacity of a pipe is cut, and needs its items for that.
+        self._pack = LargeItems(memory, self._readers, is_last_use=not self.outlet.bounded)
+
+    @property
+    def _readers(self) -> int:
+        return len(self.outlet.leaves) if self.outlet.copies else 1
+
+    def send(self, frame: Frame) -> Coroutine:
+        """Give a frame to the channels; yield while there is no credit."""
+        if frame.payload is None and frame.count and not self._stays_here:
+            frame.payload = self._packed(frame)
+            frame.items = frame.items or None  # large ones are given away
+            if self.weigh is not None:
+                self.weigh(frame.count, len(frame.payload))
+        elif isinstance(frame.payload, Parcel):
+            self._prepare(frame, frame.payload)
+        elif frame.items is None and self.outlet.bounded:
+            frame.items = unpack_items(self.name, frame)
+        self._pass_on(self.outlet.offer(frame))
+        if self.outlet.is_clear:
+            return
+        self.has_waited = True
+        self._gauge.enter(BLOCKED)
+        while not self.outlet.is_clear:
+            # What has gone to a neighbour in this process, perhaps as an earlier part of the
+            # same answer, lets that get on: it is progress.
+            moved, self._has_moved = self._has_moved, False
+            yield moved
+            self._pass_on(self.outlet.advance())
+        self._gauge.enter(BUSY)
+
+    def pack(self, outputs: list[Any]) -> bytes | None:
+        """Outputs as they leave this process; None where they stay in it.
+
+        Raises:
+            NotPicklable: one of them can't.
+        """
+        if self._stays_here or not outputs:
+            return None
+        return cast("bytes", pack_items(self.name, outputs, self.shared))
+
+    def _packed(self, frame: Frame) -> Sized:
+        return pack_items(self.name, frame.items or [], self.shared, self._pack)
+
+    def _prepare(self, frame: Frame, parcel: Parcel) -> None:
+        """Let a parcel that has come go on: who opens it has no more right to pass it on."""
+        if self.outlet.bounded:
+            frame.share = len(parcel)
+            frame.items, frame.payload = unpack_items(self.name, frame), None
+        elif self.outlet.copies:
+            frame.payload = parcel.multiplied(self._readers)
+
+    @property
+    def _stays_here(self) -> bool:
+        """Whether frames only go, one way each, to workers in this process."""
+        return not self.outlet.copies and len(self.local) == len(self.outlet.leaves)
+
+    def _pass_on(self, sent: list[tuple[LinkOut, Frame]]) -> None:
+        self._has_moved |= bool(sent)
+        for leaf, frame in sent:
+            is_local = leaf.link in self.local
+            if frame.payload is None and frame.count and (self.outlet.copies or not is_local):
+                # A piece of a frame that was over the capacity of a pipe.
+                frame.payload = self._packed(frame)
+            self.ends[leaf.link].send(_handed_over(given(frame)) if is_local else given(frame))
+
+    def account(self, accounts: Accounts) -> None:
+        """Tell which branches of balanced forks the items took, and begin anew."""
+        for fork in self.outlet.balances:
+            for edge, items in zip(fork.edges, fork.items, strict=True):
+                accounts.edges[edge] = accounts.edges.get(edge, 0) + items
+        self.outlet.restart()
+
+
+def _handed_over(frame: Frame) -> Frame:
+    """A frame as it goes to a worker in the same process.
+
+    As bytes where several read it, so that each has its own copy; else as the objects.
+    """
+    items = frame.items if frame.payload is None else None
+    return Frame(
+        frame.path,
+        items,
+        scopes=frame.scopes,
+        end=frame.end,
+        count=frame.count,
+        payload=frame.payload,
+    )
+
+
+def route(way: WayOut, channels: tuple[Channel, ...]) -> Route:
+    """The machine of a planned way out."""
+    if not isinstance(way, Fan):
+        return LinkOut(way, Credit(channels[way].capacity))
+    branches = tuple(route(branch, channels) for branch in way.branches)
+    if way.kind == "replicated":
+        return Replicate(branches, traced=way.traced, in_turn=way.in_turn)
+    return Balance(branches, way.edges, in_turn=way.in_turn, slots=way.slots)
+
+
+# -- the way in --
+
+
+class WayInEnd:
+    """A joiner with the channels that it reads, and the frames that are ready.
+
+    A join that matches or reorders gives credit back at once: what it holds is bounded by the
+    window, and a join that waits for one branch must not hold up another.
+    """
+
+    def __init__(self, name: str, way: WayIn, channels: tuple[Channel, ...]) -> None:
+        self.name = name
+        self.join = way.join
+        self._numbers = {channel: number for number, channel in enumerate(way.channels)}
+        self._joiner = joiner(way, channels)
+        self._holds = not isinstance(self._joiner, Interleave)
+        self.ends: dict[int, Lower] = {}
+        self.ready: deque[tuple[Frame, Lower | None, Due]] = deque()
+        self._due: dict[int, Due] = {
+            channel: when_due(channels[channel]) for channel in way.channels
+        }
+        self.memory: Memory | None = None
+        self.service = 0.0
+
+    def attach(self, channel: int, lower: Lower) -> None:
+        """Read a channel from now on."""
+        self.ends[channel] = lower
+        self._joiner.attach()
+
+    def receive(self, channel: int, frame: Frame) -> None:
+        """Take in a frame that has come by a channel."""
+        lower: Lower | None = self.ends[channel]
+        if self.memory is not None and is_parcel(frame.payload):
+            frame.payload = Parcel.received(self.memory, frame.payload)
+        due = "now" if frame.size > BYTES // FRAMES else self._due[channel]
+        if lower is not None and (self._holds or frame.end):
+            lower.grant(self.service, due)
+            lower = None
+        if self._joiner.needs_items:
+            frame.items = unpack_items(self.name, frame)
+            frame.payload = None
+        try:
+            ready = self._joiner.put(self._numbers[channel], frame)
+        except TwoOutputs as error:
+            raise JoinError(self.join, error.branch, short(error.item)) from None
+        self.ready.extend((one, lower, due) for one in ready)
+
+    def take(self) -> Frame:
+        """The next frame, and its credit back to where it came from."""
+        frame, lower, due = self.ready.popleft()
+        if lower is not None:
+            lower.grant(self.service, due)
+        return frame
+
+    def account(self, accounts: Accounts) -> None:
+        """Tell what a zip did, and begin anew."""
+        join = self._joiner
+        if isinstance(join, Zip):
+            accounts.nodes[join.name] = Account(
+                join.items_in, join.items_out, filtered=join.filtered, merged=join.merged
+            )
+            join.reset_account()
+
+
+def when_due(channel: Channel) -> Due:
+    """When the credit of a frame has to go back, where the frame is small."""
+    if channel.capacity is not None:
+        return "now"  # the sender may be waiting for this one
+    return "idle" if channel.is_chosen else "later"
+
+
+def joiner(way: WayIn, channels: tuple[Channel, ...]) -> Joiner:
+    """The machine of a planned way in: one row for each way to join."""
+    links = [channels[channel].link for channel in way.channels]
+    match way.how:
+        case "interleave":
+            return Interleave()
+        case "ordered":
+            return Ordered(links, needs_items=way.traced)
+        case "zip":
+            return Zip(way.join, links, in_turn=way.in_turn)
+
+
+# -- the workers --
+
+
+class StageActor:
+    """A worker that answers each frame with what its processor makes of it; a relay has none."""
+
+    def __init__(
+        self,
+        number: int,
+        planned: PlannedWorker,
+        channels: tuple[Channel, ...],
+        *,
+        stage: Stage | None,
+        recording: Recording,
+        told: Callable[[Accounts], None],
+    ) -> None:
+        assert planned.way_out is not None
+        self.number = number
+        self._gauge = recording.gauge(number)
+        self.way_in = WayInEnd(planned.element, planned.way_in, channels)
+        self.way_out = WayOutEnd(planned.element, planned.way_out, channels, self._gauge)
+        self.stage = stage
+        self.has_left = False
+        """Whether it has been detached, and has given all that it had."""
+        self._recording = recording
+        self._told = told
+        self._seconds = 0.0
+        self._ratio = 1.0
+        self.coroutine = self._work()
+
+    def _work(self) -> Coroutine:
+        while not self.has_left:
+            yield from self._arrival()
+            if self.stage is not None:
+                self.stage.begin()
+            end = 0
+            while not end:
+                if not self.way_in.ready:
+                    yield from self._arrival()
+                frame = self.way_in.take()
+                end = frame.end
+                self._gauge.count(frame.count)
+                yield from self._answer(frame)
+                yield True
+            self.has_left = end == LEAVE
+            self._tell()
+            yield True
+        while True:
+            yield False
+
+    def _arrival(self) -> Coroutine:
+        self._gauge.enter(STARVED)
+        while not self.way_in.ready:
+            yield False
+        self._gauge.enter(BUSY)
+
+    def _tell(self) -> None:
+        accounts = Accounts()
+        if self.stage is not None:
+            accounts.nodes[self.stage.name] = self.stage.account
+        self.way_in.account(accounts)
+        self.way_out.account(accounts)
+        self._told(accounts)
+
+    def _answer(self, frame: Frame) -> Coroutine:
+        """Answer a frame with one of the same path, or with a family of longer ones.
+
+        The end goes last and without items, since a balanced fork gives it to every branch.
+        """
+        family = _Family(frame, self.way_out)
+        if self.stage is None:
+            yield from self._relay(frame, family)
+        else:
+            yield from self._process(self.stage, frame, family)
+            if frame.end:
+                yield from self._finish(self.stage, frame, family)
+
+    def _relay(self, frame: Frame, family: _Family) -> Coroutine:
+        if not frame.end:
+            yield from self.way_out.send(frame)
+            return
+        if frame.count:
+            items = unpack_items(self.way_in.name, frame)
+            yield from family.give(items, frame.scopes, is_last=False)
+        yield from family.give([], frame.scopes, is_last=True)
+
+    def _process(self, stage: Stage, frame: Frame, family: _Family) -> Coroutine:
+        items = unpack_items(stage.name, frame)
+        if not items:
+            if not frame.end:
+                yield from family.give([], frame.scopes, is_last=True)
+            return
+        self._recording.begin(self.number, len(items), frame.payload)
+        started, made, elapsed = perf_counter(), 0, 0.0
+        batch = Batch(
+            items,
+            self._recording.fields,
+            self._part_size,
+            is_traced(frame.scopes),
+            partial(self._again, frame, items),
+            self.way_out.pack,
+        )
+        for part in stage.batch(batch):
+            elapsed += perf_counter() - started
+            made += len(part.outputs)
+            is_last = part.is_last and not frame.end
+            scopes = traced(frame.scopes, part.origins)
+            if part.is_last:
+                items.clear()  # so that what was only passed on may go on as it is
+            yield from family.give(part.outputs, scopes, is_last=is_last, payload=part.payload)
+            started = perf_counter()
+        self._recording.end()
+        self._measure(frame.count, made, elapsed)
+
+    def _again(self, frame: Frame, items: list[Any]) -> Again:
+        """A way to get items as they came, for another attempt or a dead letter."""
+        if frame.items is not None or isinstance(frame.payload, Parcel):
+            return kept(items)
+        return reloaded(partial(unpack_items, self.way_in.name, frame))
+
+    def _finish(self, stage: Stage, frame: Frame, family: _Family) -> Coroutine:
+        outputs = stage.finish()
+        while chunk := list(islice(outputs, self._part_size())):
+            yield from family.give(chunk, at_end(frame.scopes, len(chunk)), is_last=False)
+        yield from family.give([], at_end(frame.scopes, 0), is_last=True)
+
+    def _part_size(self) -> int:
+        return Sizer.settled(self.way_out.outlet.service)
+
+    def _measure(self, taken: int, given: int, elapsed: float) -> None:
+        """Learn the service time per item, from here on, for whoever sends to this worker."""
+        self._seconds = _blend(self._seconds, elapsed / taken)
+        self._ratio = _blend(self._ratio, given / taken)
+        self.way_in.service = max(self._seconds, self._ratio * self.way_out.outlet.service)
+
+
+def _blend(before: float, now: float) -> float:
+    return now if before == 0 else before + (now - before) * 0.3
+
+
+class _Family:
+    """The frames that answer one frame: that one's path, or longer ones below it."""
+
+    def __init__(self, frame: Frame, way_out: WayOutEnd) -> None:
+        self._frame = frame
+        self._way_out = way_out
+        self._members = 0
+
+    def give(
+        self, items: list[Any], scopes: Any, *, is_last: bool, payload: bytes | None = None
+    ) -> Coroutine:
+        """Send a member, and the end along with the last."""
+        frame = self._frame
+        path = frame.path
+        if self._members or not is_last:
+            path = (*path, component(self._members, last=is_last))
+        self._members += 1
+        end = frame.end if is_last else 0
+        answer = frame.derived(items, path=path, scopes=scopes, end=end)
+        answer.payload = payload
+        yield from self._way_out.send(answer)
+
+
+class SourceActor:
+    """A worker that makes the batches: of the caller's items, or of what a source generates.
+
+    Args:
+        planned: the worker.
+        channels: those of the plan.
+        window: the most batches under way.
+        stage: the source; None for the caller's items.
+        gauge: where it notes how it spends its time.
+        may_end: whether the end of the stream may be sent; asked again until it may.
+        told: called with what was counted, at the end of each run.
+        made: called with how many items there were so far.
+    """
+
+    has_left = False
+
+    def __init__(
+        self,
+        planned: PlannedWorker,
+        channels: tuple[Channel, ...],
+        window: int,
+        *,
+        stage: Stage | None,
+        gauge: Gauge,
+        may_end: Callable[[], bool],
+        told: Callable[[Accounts], None],
+        made: Callable[[int], None],
+    ) -> None:
+        assert planned.way_out is not None
+        self.name = planned.element
+        self._gauge = gauge
+        self._may_end = may_end
+        self.way_out = WayOutEnd(self.name, planned.way_out, channels, gauge)
+        self.window = Window(window)
+        self.stage = stage
+        self._told = told
+        self._made = made
+        self._sizer = Sizer()
+        self.way_out.weigh = self._sizer.weighed
+        self.wake_on: Callable[[int], None] | None = None
+        """Has the process wake when a descriptor is readable; set where items are the caller's."""
+        self._items: Iterator[Any] | None = None
+        self._count = 0
+        self.coroutine = self._work()
+
+    def begin(self, items: Iterator[Any] | None) -> None:
+        """Begin a run with these items; a source makes its own."""
+        self.window.begin()
+        self._count = 0
+        if self.stage is not None:
+            self.stage.begin()
+            items = self.stage.generate()
+        self._items = items
+
+    def _work(self) -> Coroutine:
+        while True:
+            self._gauge.enter(STARVED)
+            while self._items is None:
+                yield False
+            yield from self._send_all(self._items)
+            if self.stage is not None:
+                yield from self._send_all(self.stage.finish())
+            # While links come and go, nobody could tell how many ends to wait for.
+            self._gauge.enter(STARVED)
+            while not self._may_end():
+                yield False
+            yield from self.way_out.send(Frame(self.window.next_path(end=True), [], end=END))
+            self._items = None
+            self._tell()
+            yield True
+
+    def _send_all(self, items: Iterator[Any]) -> Coroutine:
+        while True:
+            if not self.window.is_open:
+                self.way_out.has_waited = True
+                self._gauge.enter(BLOCKED)
+                while not self.window.is_open:
+                    yield False
+            waited, self.way_out.has_waited = self.way_out.has_waited, False
+            yield from self._await(items)
+            self._gauge.enter(BUSY)
+            present = items.present() if isinstance(items, Arriving) else items
+            wanted = self._sizer.size(self.way_out.outlet.service, full=waited)
+            batch = self._pulled(present, wanted)
+            if not batch:
+                return
+            self._count += len(batch)
+            self._made(self._count)
+            self._gauge.count(len(batch))
+            yield from self.way_out.send(Frame(self.window.next_path(), batch))
+            yield True
+
+    def _pulled(self, items: Iterator[Any], wanted: int) -> list[Any]:
+        """The next items; fewer than wanted where they turn out slow to come, or large."""
+        started, batch = perf_counter(), list(islice(items, min(wanted, AT_ONCE)))
+        while AT_ONCE <= len(batch) < wanted and perf_counter() - started < FULL_SECONDS:
+            more = list(islice(items, min(wanted - len(batch), AT_ONCE)))
+            if not more:
+                break
+            batch += more
+        self._sizer.pulled(len(batch), perf_counter() - started)
+        return batch
+
+    def _await(self, items: Iterator[Any]) -> Coroutine:
+        """Let outputs be taken until an item is there, where that can be known."""
+        while self.wake_on is not None and isinstance(items, Arriving) and not items.is_ready():
+            self._gauge.enter(STARVED)
+            self.wake_on(items.fileno())
+            yield False
+
+    def _tell(self) -> None:
+        accounts = Accounts()
+        counted = Account(self._count, self._count)
+        accounts.nodes[self.name] = self.stage.account if self.stage is not None else counted
+        self.way_out.account(accounts)
+        self._told(accounts)
+
+
+class Sink:
+    """Where frames come out: in the caller's process."""
+
+    def __init__(self, planned: PlannedWorker, channels: tuple[Channel, ...]) -> None:
+        self.way_in = WayInEnd(planned.element, planned.way_in, channels)
+        self._completion = Completion()
+        self.has_ended = False
+
+    def begin(self) -> None:
+        """Begin a run."""
+        self.has_ended = False
+
+    def take(self) -> tuple[list[Any], bool]:
+        """The items of the next frame, and whether a batch is complete with it."""
+        frame = self.way_in.take()
+        self.has_ended = bool(frame.end)
+        items = unpack_items(self.way_in.name, frame)
+        return items, self._completion.add(frame.path, 1)
+
+    def consumed(self, items: int, seconds: float) -> None:
+        """The consumer kept so many items for so long."""
+        if items:
+            self.way_in.service = _blend(self.way_in.service, seconds / items)

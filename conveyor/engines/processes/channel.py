@@ -1,0 +1,536 @@
+"""The ends of channels: thin, non-blocking, each the only writer or reader of its side.
+
+A channel is a ``multiprocessing.Pipe``. Frames go down, credits come up.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import socket
+import struct
+from array import array
+from collections import deque
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, Protocol, cast
+
+from conveyor.engines.processes.launch import close_all
+from conveyor.engines.processes.wire import CREDIT, HEADER, frame_head, frame_of
+from conveyor.flow.batch import Frame
+from conveyor.flow.credit import FRAMES, Due
+from conveyor.flow.route import LinkOut
+
+_READ = 8 << 10
+_MOST_READ = 256 << 10
+_SMALL = 32 << 10
+_LARGE = 128 << 10
+_SIZE = struct.Struct("<Q")
+_INT = array("i").itemsize
+_FDS = 200
+"""Descriptors in one message: the kernel allows 253."""
+_TOGETHER = FRAMES // 2
+
+
+class End(Protocol):
+    """What a :class:`Poller` serves."""
+
+    fd: int
+
+    def on_readable(self) -> None:
+        """There is something to read, or the other side is gone."""
+
+    def flush(self) -> bool:
+        """Write what waits; return whether all is written."""
+        ...
+
+
+class Poller:
+    """Waits for any of a set of ends, and lets them read and write."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._ends: dict[int, End] = {}
+        self._blocked: set[int] = set()
+        self.before_waiting: dict[End, Callable[[], None]] = {}
+        """What ends have to say that can wait until there is nothing better to do."""
+
+    def add(self, end: End) -> None:
+        """Serve ``end`` from now on."""
+        self._ends[end.fd] = end
+        self._poll.register(end.fd, select.POLLIN)
+
+    def drop(self, end: End) -> None:
+        """Serve ``end`` no more."""
+        self.before_waiting.pop(end, None)
+        if self.serves(end):
+            del self._ends[end.fd]
+            self._blocked.discard(end.fd)
+            self._poll.unregister(end.fd)
+
+    def serves(self, end: End) -> bool:
+        """Whether ``end`` is served."""
+        # Its number may have been given to another one since it was closed.
+        return self._ends.get(end.fd) is end
+
+    def wake_on(self, fd: int) -> None:
+        """Let the next :meth:`wait` end when ``fd`` is readable; somebody else will read it."""
+        self.add(_Bell(fd, self))
+
+    def want_write(self, end: End) -> None:
+        """Let ``end`` flush once it can: it has something that it could not write."""
+        self._listen(end, writes=True)
+
+    def _listen(self, end: End, *, writes: bool) -> None:
+        if self.serves(end):
+            (self._blocked.add if writes else self._blocked.discard)(end.fd)
+            self._poll.modify(end.fd, select.POLLIN | (select.POLLOUT if writes else 0))
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether some end has something that it could not write."""
+        return bool(self._blocked)
+
+    def wait(self, seconds: float | None) -> bool:
+        """Serve what is ready; wait for it up to so long. Return whether something was."""
+        if seconds != 0:
+            while self.before_waiting:
+                _, say = self.before_waiting.popitem()
+                say()
+        ready = self._poll.poll(None if seconds is None else max(0, seconds * 1000))
+        for end, events in [(self._ends[fd], events) for fd, events in ready]:
+            if not self.serves(end):
+                continue
+            if events & select.POLLOUT and end.flush():
+                self._listen(end, writes=False)
+            if events & ~select.POLLOUT:
+                end.on_readable()
+        return bool(ready)
+
+
+class _Bell:
+    """Rings once. What there is to read stays there, so it would ring for ever."""
+
+    def __init__(self, fd: int, poller: Poller) -> None:
+        self.fd = fd
+        self._poller = poller
+
+    def on_readable(self) -> None:
+        self._poller.drop(self)
+
+    def flush(self) -> bool:
+        return True
+
+
+class _Writer:
+    """Writes without blocking; keeps what did not fit."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._waiting: deque[memoryview] = deque()
+        self.is_broken = False
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether nothing waits."""
+        return not self._waiting
+
+    def write(self, *parts: bytes | bytearray) -> bool:
+        """Write ``parts`` as far as they fit; return whether nothing waits."""
+        if not self._waiting and sum(map(len, parts)) <= _SMALL:
+            parts = (self._try(b"".join(parts)),)
+        self._waiting += [memoryview(part) for part in parts if part]
+        return not self._waiting or self.flush()
+
+    def _try(self, data: bytes) -> bytes:
+        """Write at once what is small; return what did not fit."""
+        try:
+            written = os.write(self._fd, data)
+        except (BlockingIOError, InterruptedError):
+            return data
+        except OSError:
+            self.is_broken = True
+            return b""
+        return data[written:]
+
+    def flush(self) -> bool:
+        while self._waiting and not self.is_broken:
+            try:
+                written = os.writev(self._fd, list(self._waiting)[:64])
+            except BlockingIOError:
+                return False
+            except OSError:
+                # The reader is gone. Why is for the supervisor to find out.
+                self.is_broken = True
+                break
+            self._forget(written)
+        if self.is_broken:
+            self._waiting.clear()
+        return True
+
+    def _forget(self, written: int) -> None:
+        while written:
+            first = self._waiting[0]
+            if written < len(first):
+                self._waiting[0] = first[written:]
+                return
+            written -= len(first)
+            self._waiting.popleft()
+
+
+def _read(fd: int, size: int = _READ) -> bytes | None:
+    """What can be read now: None where that is nothing, b"" at the end."""
+    try:
+        return os.read(fd, size)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
+
+class _PipeEnd:
+    """One end of a pipe, served by a poller.
+
+    Args:
+        connection: the pipe; it is kept, since its descriptor is used.
+        poller: what serves it.
+    """
+
+    def __init__(self, connection: Connection, poller: Poller) -> None:
+        self._connection = connection
+        self.fd = connection.fileno()
+        os.set_blocking(self.fd, False)
+        self._poller = poller
+        self._writer = _Writer(self.fd)
+        poller.add(self)
+
+    def on_readable(self) -> None:
+        """Take in what has come."""
+        raise NotImplementedError
+
+    def write(self, *parts: bytes | bytearray) -> None:
+        """Write ``parts``; what does not fit now follows by itself."""
+        if not self._writer.write(*parts):
+            self._poller.want_write(self)
+
+    def flush(self) -> bool:
+        """Write what waits; return whether all is written."""
+        return self._writer.flush()
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether nothing waits to be written."""
+        return self._writer.is_flushed
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether this end is closed: by us, or since the other side is gone."""
+        return self._connection.closed
+
+    def close(self) -> None:
+        """Close the pipe; what is written to it from now on goes nowhere."""
+        self._poller.drop(self)
+        self._writer.is_broken = True
+        self._writer.flush()
+        self._connection.close()
+
+
+class FrameSender(_PipeEnd):
+    """The upper end of a channel: frames out, credits in.
+
+    Args:
+        connection: the pipe; it is kept, since its descriptor is used.
+        poller: what serves it.
+        leaf: the link that it is in the way out of the worker.
+    """
+
+    def __init__(self, connection: Connection, poller: Poller, leaf: LinkOut) -> None:
+        super().__init__(connection, poller)
+        # A credit belongs to the link that it came by, and the leaf may get another link.
+        self._credit = leaf.credit
+        self._partial = b""
+
+    def send(self, frame: Frame) -> None:
+        """Send a frame whose items are pickled; what does not fit now follows by itself."""
+        payload = cast("bytes", frame.payload) if frame.payload is not None else b""
+        self.write(frame_head(frame), payload)
+
+    def on_readable(self) -> None:
+        """Take credits in."""
+        data = _read(self.fd)
+        if data is None:
+            return
+        if not data:
+            self.close()
+            return
+        data = self._partial + data
+        whole = len(data) - len(data) % CREDIT.size
+        for frames, service in CREDIT.iter_unpack(data[:whole]):
+            self._credit.taken(frames, service)
+        self._partial = data[whole:]
+
+
+class FrameReceiver(_PipeEnd):
+    """The lower end of a channel: frames in, credits out.
+
+    Args:
+        connection: the pipe.
+        poller: what serves it.
+        receive: called with each frame that has come.
+    """
+
+    def __init__(
+        self, connection: Connection, poller: Poller, receive: Callable[[Frame], None]
+    ) -> None:
+        super().__init__(connection, poller)
+        self._receive = receive
+        self._owed = 0
+        self._service = 0.0
+        self._room = _READ
+        self._buffer = bytearray()
+        self._large: tuple[bytes, int, bytearray, int] | None = None
+
+    def grant(self, service: float, due: Due) -> None:
+        """Give the credit of one frame back, and tell the service time from here on.
+
+        To wake the sender for each costs both a lot. Where nothing waits for it, two go together.
+
+        Args:
+            service: seconds per item.
+            due: when it has to go.
+        """
+        self._owed += 1
+        self._service = service
+        if due == "now" or self._owed >= _TOGETHER:
+            self._pay()
+        elif due == "idle":
+            self._poller.before_waiting[self] = self._pay
+
+    def _pay(self) -> None:
+        self._poller.before_waiting.pop(self, None)
+        owed, self._owed = self._owed, 0
+        self.write(CREDIT.pack(owed, self._service))
+
+    def drain(self) -> None:
+        """Take in all that has come, for the other side is gone, and close the pipe."""
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        while not self.is_closed and poll.poll(0):
+            self.on_readable()
+        self.close()
+
+    def on_readable(self) -> None:
+        """Take in what has come."""
+        if self._large is not None:
+            self._read_large()
+            return
+        data = _read(self.fd, self._room)
+        if data is None:
+            return
+        if not data:
+            self.close()
+            return
+        # To ask for much where little comes costs more than all the rest of a hop: the room for
+        # it is memory that the system gives and takes back each time.
+        if len(data) == self._room:
+            self._room = min(self._room * 4, _MOST_READ)
+        elif len(data) < self._room // 8:
+            self._room = max(self._room // 2, _READ)
+        self._buffer += data
+        self._parse()
+
+    def _parse(self) -> None:
+        buffer, at = self._buffer, 0
+        while len(buffer) - at >= HEADER.size:
+            size, address_size, count = HEADER.unpack_from(buffer, at)
+            start = at + HEADER.size + address_size
+            if len(buffer) < start + size:
+                if size > _LARGE and len(buffer) >= start:
+                    self._begin_large(
+                        bytes(buffer[at + HEADER.size : start]), count, buffer[start:], size
+                    )
+                    at = len(buffer)
+                break
+            address = bytes(buffer[at + HEADER.size : start])
+            payload = bytes(buffer[start : start + size])
+            at = start + size
+            self._receive(frame_of(address, count, payload))
+        del buffer[:at]
+
+    def _begin_large(self, address: bytes, count: int, begun: bytearray, size: int) -> None:
+        """A large frame is read straight to its place, rather than through the buffer."""
+        payload = bytearray(size)
+        payload[: len(begun)] = begun
+        self._large = (address, count, payload, len(begun))
+
+    def _read_large(self) -> None:
+        assert self._large is not None
+        address, count, payload, have = self._large
+        try:
+            got = os.readv(self.fd, [memoryview(payload)[have:]])
+        except BlockingIOError:
+            return
+        except OSError:
+            got = 0
+        if not got:
+            self.close()
+            return
+        if have + got < len(payload):
+            self._large = (address, count, payload, have + got)
+            return
+        self._large = None
+        self._receive(frame_of(address, count, payload))
+
+
+class LocalChannel:
+    """Both ends of a channel inside one process: frames pass as objects."""
+
+    is_flushed = True
+
+    def __init__(self, leaf: LinkOut, receive: Callable[[Frame], None]) -> None:
+        self._leaf = leaf
+        self._receive = receive
+
+    def send(self, frame: Frame) -> None:
+        """Hand a frame over."""
+        self._receive(frame)
+
+    def grant(self, service: float, due: Due) -> None:  # noqa: ARG002
+        """Give the credit of one frame back."""
+        self._leaf.credit.taken(1, service)
+
+
+class MessageEnd:
+    """One end of a control connection: small pickled messages, both ways, and descriptors.
+
+    Args:
+        connection: the pipe; it is kept, since its descriptor is used.
+        receive: called with each message that has come; with None at the end.
+        poller: what serves it.
+
+    Attributes:
+        fds: the descriptors that came. Those that belong to a message are there when it is.
+        has_ended: whether the other side is gone.
+    """
+
+    def __init__(
+        self, connection: Connection, receive: Callable[[Any], None], poller: Poller
+    ) -> None:
+        self._connection = connection
+        self.fd = connection.fileno()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, self.fd)
+        self._socket.setblocking(False)  # noqa: FBT003
+        self._receive = receive
+        self._poller = poller
+        self._waiting: deque[tuple[memoryview, Sequence[int]]] = deque()
+        self._buffer = bytearray()
+        self.fds: deque[int] = deque()
+        self.has_ended = False
+        poller.add(self)
+
+    def send(self, message: Any, fds: Sequence[int] = ()) -> None:
+        """Send a message; what does not fit now follows by itself.
+
+        Args:
+            message: what to send.
+            fds: descriptors that belong to it; they are closed here once they are sent.
+        """
+        data = pickle.dumps(message, 5)
+        rest = memoryview(_SIZE.pack(len(data)) + data)
+        # They go along with a byte each time, and so are never behind their message.
+        for start in range(0, len(fds), _FDS):
+            self._waiting.append((rest[:1], fds[start : start + _FDS]))
+            rest = rest[1:]
+        self._waiting.append((rest, ()))
+        if not self.flush():
+            self._poller.want_write(self)
+
+    def send_now(self, message: Any) -> None:
+        """Send a message and wait until it is written."""
+        self.send(message)
+        while not self.flush():
+            poll = select.poll()
+            poll.register(self.fd, select.POLLOUT)
+            poll.poll()
+
+    def flush(self) -> bool:
+        """Write what waits; return whether all is written."""
+        while self._waiting:
+            data, fds = self._waiting[0]
+            try:
+                written = self._write(data, fds)
+            except BlockingIOError:
+                return False
+            except OSError:
+                # The reader is gone. Why is for the supervisor to find out.
+                self._forget()
+                break
+            close_all(fds)
+            self._waiting[0] = (data[written:], ())
+            if written == len(data):
+                self._waiting.popleft()
+        return True
+
+    def _write(self, data: memoryview, fds: Sequence[int]) -> int:
+        if not fds:
+            return os.write(self.fd, data)
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))
+        return self._socket.sendmsg([data], [rights])
+
+    def _forget(self) -> None:
+        """Give up what waits to be written."""
+        while self._waiting:
+            close_all(self._waiting.popleft()[1])
+
+    def read_all(self) -> None:
+        """Take in all that has come, for the other side is gone."""
+        while not self.has_ended and (data := self._read()) is not None:
+            self._take(data)
+
+    def on_readable(self) -> None:
+        """Take in what has come."""
+        if (data := self._read()) is not None:
+            self._take(data)
+
+    def _read(self) -> bytes | None:
+        """What can be read now: None where that is nothing, b"" at the end."""
+        try:
+            data, rights, _, _ = self._socket.recvmsg(
+                _READ, socket.CMSG_SPACE(_FDS * _INT), socket.MSG_CMSG_CLOEXEC
+            )
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+        for _, _, fds in rights:
+            self.fds += array("i", fds)
+        return data
+
+    def _take(self, data: bytes) -> None:
+        if not data:
+            self.has_ended = True
+            self._poller.drop(self)
+            self._receive(None)
+            return
+        buffer = self._buffer
+        buffer += data
+        at = 0
+        while len(buffer) - at >= _SIZE.size:
+            (size,) = _SIZE.unpack_from(buffer, at)
+            start = at + _SIZE.size
+            if len(buffer) < start + size:
+                break
+            message = pickle.loads(buffer[start : start + size])
+            at = start + size
+            self._receive(message)
+        del buffer[:at]
+
+    def close(self) -> None:
+        """Close the connection, and the descriptors that nobody has taken."""
+        self._poller.drop(self)
+        self._forget()
+        close_all(self.fds)
+        self.fds.clear()
+        self._socket.detach()
+        self._connection.close()

@@ -1,0 +1,607 @@
+"""The worker processes of a pipeline, from the parent's side: started, joined, fed and ended.
+
+Branches of forks that follow the load are *attached* and *detached* while all runs. To attach
+one, its processes are started with one end of each of their channels; once they are set up,
+their neighbours get the other ends. To detach one, whoever sends to it is told to; it then gets
+its end along with the stream, does what is to be done at an end, and its processes leave.
+
+Every neighbour answers. Until all have, the end of the stream is held back, so that all agree
+on how many ends there will be.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from time import monotonic, perf_counter
+from typing import Any, Literal
+
+from conveyor import log
+from conveyor.engines.letters import Failures
+from conveyor.engines.processes.actor import Accounts, Sink, SourceActor
+from conveyor.engines.processes.channel import Poller
+from conveyor.engines.processes.hand import Hand
+from conveyor.engines.processes.launch import fill_standard_streams
+from conveyor.engines.processes.load import LoadWatch
+from conveyor.engines.processes.memory import KEPT, Memory, create_arena
+from conveyor.engines.processes.output import show
+from conveyor.engines.processes.recorder import Gauge, Reading
+from conveyor.engines.processes.wire import share, shareable, ship, unpack_error, unpack_letter
+from conveyor.engines.processes.worker import (
+    AT_END,
+    CHANGED,
+    COUNTED,
+    DETACH,
+    DROPPED,
+    END_NOW,
+    FAILED,
+    GO,
+    GOODBYE,
+    LOOK,
+    PRINTED,
+    READY,
+    RETIRED,
+    STOP,
+    Links,
+    Orders,
+    connect_locally,
+    connect_lower,
+    connect_upper,
+    use,
+    without_processors,
+)
+from conveyor.errors import ConveyorError
+from conveyor.flow.scale import Decision
+from conveyor.plan import Plan
+from conveyor.plan.model import PARENT
+
+GRACE = 0.5
+"""Seconds that a worker has to clear up when a run is broken off; then it is killed."""
+
+GOODBYE_GRACE = 5.0
+"""Seconds that the process of a worker has to end once it has said goodbye."""
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """An end of a new channel, for the process that it goes to."""
+
+    channel: int
+    is_upper: bool
+    connection: Connection
+
+
+@dataclass(slots=True)
+class _Change:
+    """A change of what is attached, under way: there is one at a time.
+
+    Attributes:
+        decision: what is to be.
+        slots: the branches that come or go.
+        hands: their processes.
+        channels: what opens with them, if they come.
+        ends: for their neighbours, by process, what these get once they are ready.
+        unanswered: neighbours that have been told, and have not answered.
+    """
+
+    decision: Decision
+    slots: frozenset[int]
+    hands: list[Hand]
+    channels: Collection[int] = ()
+    ends: Mapping[int, list[_End]] = field(default_factory=dict[int, list[_End]])
+    unanswered: set[int] = field(default_factory=set[int])
+
+    @property
+    def is_attaching(self) -> bool:
+        """Whether branches come."""
+        return bool(self.channels)
+
+
+class Crew:
+    """The worker processes of a pipeline that is live, and the parent's own ends.
+
+    Args:
+        plan: what runs.
+        cores: how many cores there are for forks that follow the load.
+        warm: whether there may be more than one run.
+    """
+
+    def __init__(self, plan: Plan, *, cores: int, warm: bool) -> None:
+        self.plan = plan
+        self.accounts = Accounts()
+        self._failures = Failures()
+        self._fed = 0
+        self.load = LoadWatch(plan, cores)
+        self._poller = Poller()
+        self._hands: dict[int, Hand] = {}
+        self._attached: frozenset[int] = frozenset()
+        self._change: _Change | None = None
+        self._is_ending = self._source_asks = False
+        self._error: ConveyorError | None = None
+        self._missing_accounts = 0
+        self._state: Literal["working", "finishing", "stopping"] = "working"
+        self._ends: set[Connection] = set()
+        self._warm = warm
+        self._window = 4 * len(plan.workers) + 4
+        self._feed: SourceActor | None = None
+        self._memory: Memory | None = None
+        self._gauge = Gauge([0] * Gauge.FIELDS)
+        self._build_own()
+
+    def _build_own(self) -> None:
+        first, last = self.plan.workers[0], self.plan.workers[-1]
+        self._sink = Sink(last, self.plan.channels)
+        if first.kind == "feed":
+            self._feed = SourceActor(
+                first,
+                self.plan.channels,
+                self._window,
+                stage=None,
+                gauge=self._gauge,
+                may_end=self._feed_may_end,
+                told=self._told,
+                made=self._made,
+            )
+            self._feed.wake_on = self._poller.wake_on
+
+    def _told(self, accounts: Accounts) -> None:
+        self.accounts.add(accounts)
+        self._missing_accounts -= 1
+
+    def _made(self, items: int) -> None:
+        self._fed = items
+
+    # -- start --
+
+    def start(self) -> None:
+        """Start all processes that are wanted at first, side by side.
+
+        Raises:
+            NotPicklable: a processor can't travel; no process has been started then.
+        """
+        shipped = {
+            number: ship(worker.element, worker.node.processor)
+            for number, worker in enumerate(self.plan.workers)
+            if worker.node is not None and worker.process != PARENT
+        }
+        fill_standard_streams()
+        classes = shareable(cls for _, found in shipped.values() for cls in found)
+        if self._feed is not None:
+            self._feed.way_out.shared = classes
+        self._shipped = {number: data for number, (data, _) in shipped.items()}
+        self._shared = share(classes)
+        self._lean = without_processors(self.plan)
+        self._attached = self.load.first
+        try:
+            self._open_arena()
+            hands = self._hire(self._attached)
+            channels = self.plan.channels_with(self._attached)
+            ends = self._lay(channels)
+            self._instruct(hands, self._attached, ends)
+            self._connect_own(self._attached, channels, ends.pop(PARENT, []))
+        except BaseException:
+            self.stop(at_once=True)
+            raise
+
+    def _open_arena(self) -> None:
+        fd = create_arena()
+        if fd is not None:
+            self._memory = Memory(fd, 0)
+            for actor in filter(None, (self._feed, self._sink)):
+                use(self._memory, actor)
+
+    def _hire(self, slots: Collection[int]) -> list[Hand]:
+        """Start the processes of the workers with ``slots`` that are not there."""
+        workers = self.plan.workers
+        wanted = {workers[n].process for n in self.plan.workers_with(slots)} - {PARENT}
+        hands: list[Hand] = []
+        for number in sorted(wanted - set(self._hands)):
+            hand = Hand(self.plan, number, self._poller, self._on_message, self._on_death)
+            self._hands[number] = hand
+            hands.append(hand)
+            log.debug("process {} runs {}", hand.process.pid, ", ".join(hand.stages))
+        return hands
+
+    def _lay(self, channels: Collection[int]) -> dict[int, list[_End]]:
+        """Make channels, and say what goes to which process."""
+        ends: defaultdict[int, list[_End]] = defaultdict(list)
+        for number in channels:
+            channel = self.plan.channels[number]
+            source = self.plan.workers[channel.source].process
+            target = self.plan.workers[channel.target].process
+            if source != target:
+                upper, lower = Pipe()
+                self._ends |= {upper, lower}
+                ends[source].append(_End(number, True, upper))  # noqa: FBT003
+                ends[target].append(_End(number, False, lower))  # noqa: FBT003
+        return ends
+
+    def _instruct(
+        self, hands: Collection[Hand], slots: frozenset[int], ends: dict[int, list[_End]]
+    ) -> None:
+        """Give new processes their orders and their ends."""
+        environment = dict(os.environ)
+        for hand in hands:
+            own = ends.pop(hand.number, [])
+            orders = Orders(
+                self._lean,
+                hand.number,
+                _links(own, slots),
+                {n: self._shipped[n] for n in hand.workers if n in self._shipped},
+                self._shared,
+                self._window,
+                self._warm,
+                environment,
+                self._region(),
+            )
+            hand.instruct(orders, self._given_away(own), self._memory)
+
+    def _region(self) -> int | None:
+        """A region of the arena for a new process."""
+        if self._memory is None:
+            return None
+        return self._memory.free_region({hand.region for hand in self._hands.values()})
+
+    def _given_away(self, ends: Collection[_End]) -> list[int]:
+        """The descriptors of ends that go to another process.
+
+        Were our copies kept, nobody would see the end of the other side.
+        """
+        fds = [os.dup(end.connection.fileno()) for end in ends]
+        for end in ends:
+            end.connection.close()
+            self._ends.discard(end.connection)
+        return fds
+
+    def _connect_own(
+        self, slots: frozenset[int], channels: Collection[int], ends: Collection[_End]
+    ) -> None:
+        """Connect the feed and the sink to what has come with ``slots``."""
+        if self._feed is not None:
+            self._feed.way_out.outlet.attach(slots)
+        for end in ends:
+            if end.is_upper:
+                connect_upper(self._feed, end.channel, end.connection, self._poller)
+            else:
+                connect_lower(self._sink, end.channel, end.connection, self._poller)
+        for number in channels:
+            channel = self.plan.channels[number]
+            if {self._process(channel.source), self._process(channel.target)} == {PARENT}:
+                connect_locally(self._feed, self._sink, number)
+
+    def _process(self, worker: int) -> int:
+        return self.plan.workers[worker].process
+
+    # -- what is attached --
+
+    def _follow_load(self) -> None:
+        """See whether the forks that follow the load have the width that they need."""
+        now = monotonic()
+        if self._is_settled or self.load.patience(now) > 0:
+            return
+        decision = self.load.decide(now, self._readings())
+        if decision is not None:
+            self._begin_change(decision)
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether there is nothing to decide now about what is attached."""
+        return not self.plan.scaled or self._change is not None or self._is_ending
+
+    def _readings(self) -> dict[int, Reading]:
+        """What the gauges of all workers show that are attached."""
+        readings = {n: one for hand in self._joined() for n, one in hand.readings().items()}
+        if self._feed is not None:
+            readings[0] = self._gauge.read()
+        return readings
+
+    def _joined(self) -> list[Hand]:
+        """The processes that get the end of this run."""
+        attached = set(self.plan.workers_with(self._attached))
+        return [
+            hand
+            for hand in self._hands.values()
+            if not hand.has_left and attached.issuperset(hand.workers)
+        ]
+
+    def _begin_change(self, decision: Decision) -> None:
+        log.debug("{} is to be {} wide: {}", decision.fork, decision.width, decision.reason)
+        (fork,) = (one for one in self.plan.scaled if one.fork == decision.fork)
+        attached = [slot for slot in fork.slots if slot in self._attached]
+        if decision.width > len(attached):
+            missing = [slot for slot in fork.slots if slot not in self._attached]
+            self._attach(decision, frozenset(missing[: decision.width - len(attached)]))
+        else:
+            self._detach(decision, frozenset(attached[decision.width :]))
+
+    def _attach(self, decision: Decision, slots: frozenset[int]) -> None:
+        """Start the processes of some branches; they are joined to the others once set up."""
+        hands = self._hire(self._attached | slots)
+        channels = sorted(
+            set(self.plan.channels_with(self._attached | slots))
+            - set(self.plan.channels_with(self._attached))
+        )
+        ends = self._lay(channels)
+        self._instruct(hands, self._attached | slots, ends)
+        self._change = _Change(decision, slots, hands, channels, ends)
+
+    def _join(self, change: _Change) -> None:
+        """Give the neighbours of new processes, which are ready, their ends."""
+        for number, ends in change.ends.items():
+            if number != PARENT:
+                self._hands[number].send(_links(ends, change.slots), self._given_away(ends))
+                change.unanswered.add(number)
+        own = change.ends.get(PARENT, [])
+        change.ends = {}
+        self._connect_own(change.slots, change.channels, own)
+        self._on_answer(change)
+
+    def _detach(self, decision: Decision, slots: frozenset[int]) -> None:
+        """Tell all that send to some branches to send them their ends."""
+        hands = [
+            hand
+            for hand in self._joined()
+            if any(self.plan.workers[n].slot in slots for n in hand.workers)
+        ]
+        self._change = change = _Change(decision, slots, hands)
+        for number in self._senders(slots):
+            if number != PARENT:
+                self._hands[number].tell(DETACH, slots)
+                change.unanswered.add(number)
+            elif self._feed is not None:
+                self._feed.way_out.outlet.detach(slots)
+
+    def _senders(self, slots: frozenset[int]) -> set[int]:
+        """The processes that send into some branches."""
+        channels = (self.plan.channels[n] for n in self.plan.channels_with(self._attached))
+        return {
+            self._process(channel.source)
+            for channel in channels
+            if channel.slots & slots and self.plan.workers[channel.source].slot not in slots
+        }
+
+    def _on_answer(self, change: _Change) -> None:
+        """A neighbour knows of a change. Once all do, what is new is there, and runs may end."""
+        if change.unanswered:
+            return
+        if change.is_attaching:
+            self._missing_accounts += sum(len(hand.workers) for hand in change.hands)
+            self._has_changed(change, self._attached | change.slots)
+            self._change = None
+        self._end_detaching()
+        if self._source_asks:
+            self._on_source_asks()
+
+    def _on_counted(self, hand: Hand) -> None:
+        """A worker has done its work. Once all have that were detached, it is a change."""
+        if not hand.has_left:
+            return
+        change = self._change
+        assert change is not None
+        if all(hand.has_left for hand in change.hands):
+            self._has_changed(change, self._attached - change.slots)
+
+    def _has_changed(self, change: _Change, attached: frozenset[int]) -> None:
+        self._attached = attached
+        self.load.changed(change.decision, attached, monotonic(), self._readings())
+        log.debug("{} is {} wide", change.decision.fork, change.decision.width)
+
+    def _end_detaching(self) -> None:
+        """Make room for another change once all that left are gone, and all others know."""
+        change = self._change
+        if change is None or change.is_attaching or change.unanswered:
+            return
+        if not any(hand.number in self._hands for hand in change.hands):
+            self._change = None
+
+    def _feed_may_end(self) -> bool:
+        """Whether the feed may send the end: late, since forks can follow the load until then."""
+        assert self._feed is not None
+        return not self.plan.scaled or (self._feed.window.is_idle and self._may_end())
+
+    def _may_end(self) -> bool:
+        """Whether the end of the stream may come: what is attached stays as it is from then on."""
+        if self._change is not None and self._change.unanswered:
+            return False
+        self._is_ending = True
+        return True
+
+    def _on_source_asks(self) -> None:
+        """The source wants to send the end; where it may not yet, it is told once it may."""
+        self._source_asks = not self._may_end()
+        if not self._source_asks:
+            self._source.tell(END_NOW)
+
+    def _join_if_ready(self) -> None:
+        change = self._change
+        if change is None or not change.ends or self._is_ending:
+            return
+        if all(hand.is_ready for hand in change.hands):
+            self._join(change)
+
+    # -- a run --
+
+    def begin(self, items: Iterator[Any], failures: Failures) -> None:
+        """Begin a run."""
+        self.accounts = Accounts()
+        self._failures = failures
+        self._is_ending = self._source_asks = False
+        feeds = self._feed is not None
+        self._missing_accounts = sum(len(hand.workers) for hand in self._joined()) + feeds
+        self._join_if_ready()
+        if self.plan.scaled:
+            self.load.begin(monotonic(), self._readings())
+        self._sink.begin()
+        if self._feed is not None:
+            self._feed.begin(items)
+        else:
+            self._source.tell(GO)
+
+    def _retire(self) -> None:
+        """Tell the source that the consumer has taken a whole batch."""
+        if self._feed is not None:
+            self._feed.window.retired += 1
+        else:
+            self._source.tell(RETIRED, 1)
+
+    @property
+    def _source(self) -> Hand:
+        """The process of the source, where the items are not the caller's."""
+        return self._hands[self._process(0)]
+
+    def outputs(self) -> Iterator[list[Any]]:
+        """The outputs of the run, a frame at a time, as the consumer asks for them."""
+        sink, feed = self._sink, self._feed
+        steps = 0
+        while not self._is_done:
+            steps += 1
+            while sink.way_in.ready:
+                items, is_complete = sink.take()
+                if items:
+                    started = perf_counter()
+                    yield items
+                    sink.consumed(len(items), perf_counter() - started)
+                if is_complete:
+                    self._retire()
+                if sink.has_ended:
+                    sink.way_in.account(self.accounts)
+            progress = feed is not None and next(feed.coroutine)
+            if not progress or self._poller.is_writing or steps % LOOK == 0:
+                self._serve(progress or self._is_done or bool(sink.way_in.ready))
+
+    def trim(self) -> None:
+        """Give back the memory for large items that a next run would not need at once."""
+        if self._memory is not None:
+            self._memory.trim(KEPT)
+
+    @property
+    def _is_done(self) -> bool:
+        return self._sink.has_ended and self._missing_accounts == 0
+
+    def _serve(self, is_busy: bool) -> None:  # noqa: FBT001
+        """Let everything that is ready go on, wait for it if need be, and raise what went wrong."""
+        patience = None if self._is_settled else self.load.patience(monotonic())
+        self._poller.wait(0 if is_busy else patience)
+        if self._error is not None:
+            raise self._error
+        self._follow_load()
+
+    # -- news --
+
+    def _on_message(self, hand: Hand, message: tuple[Any, ...]) -> None:
+        """A worker process has sent something."""
+        match message:
+            case (name,) if name == READY:
+                log.debug("process {} is ready", hand.process.pid)
+                hand.is_ready = True
+                self._join_if_ready()
+            case (name,) if name == CHANGED:
+                assert self._change is not None
+                self._change.unanswered.discard(hand.number)
+                self._on_answer(self._change)
+            case (name,) if name == AT_END:
+                self._on_source_asks()
+            case (name,) if name == GOODBYE:
+                hand.has_taken_leave = True
+            case (name, data) if name == FAILED:
+                self._error = self._error or unpack_error(data)
+            case (name, error, letter) if name == DROPPED:
+                self._on_dropped(error, letter)
+            case (name, stream, text) if name == PRINTED:
+                show(stream, text)
+            case (name, accounts, has_left) if name == COUNTED:
+                self._told(accounts)
+                hand.has_left = has_left
+                self._on_counted(hand)
+            case other:
+                raise AssertionError(f"a worker sent {other!r}")
+
+    def _on_dropped(self, packed: bytes, letter: bytes | None) -> None:
+        """An item has failed for good, and the run goes on as long as it bears that."""
+        error = unpack_error(packed)
+        items = self._fed if self._feed is not None else self._source.recorder.made
+        try:
+            dead = None if letter is None else unpack_letter(letter, error)
+        except ConveyorError as failed:
+            self._error = self._error or failed
+        else:
+            self._error = self._error or self._failures.add(error, dead, items)
+
+    def _on_death(self, hand: Hand) -> None:
+        """A worker process has ended."""
+        if self._state == "stopping" or (self._state == "finishing" and hand.has_taken_leave):
+            return
+        if not (hand.has_left and hand.has_taken_leave):
+            self._error = self._error or hand.died()
+            return
+        log.debug("process {} has left", hand.process.pid)
+        del self._hands[hand.number]
+        hand.close()
+        self._end_detaching()
+
+    # -- the end --
+
+    def finish(self) -> None:
+        """Let all workers clear up and end, however long that takes them.
+
+        Raises:
+            ConveyorError: a teardown failed, or a worker died in it.
+        """
+        self._state = "finishing"
+        joined = self._joined()
+        for hand in self._hands.values():
+            hand.tell(STOP)
+            if hand not in joined:
+                # It has nothing to clear up but its own setup, which may take long yet.
+                hand.process.send_signal(signal.SIGTERM)
+        while not all(hand.has_taken_leave for hand in self._alive()):
+            self._poller.wait(None)
+        # What is left in them now are threads that the user's code did not end.
+        self._wait_for_all(GOODBYE_GRACE)
+        self._end_now()
+        if self._error is not None:
+            raise self._error
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """End all workers, with a short grace to clear up, and clear everything away."""
+        self._state = "stopping"
+        try:
+            if not at_once:
+                for hand in self._hands.values():
+                    hand.tell(STOP)
+                    hand.process.send_signal(signal.SIGTERM)
+                self._wait_for_all(GRACE)
+        finally:
+            self._end_now()
+
+    def _alive(self) -> list[Hand]:
+        return [hand for hand in self._hands.values() if self._poller.serves(hand)]
+
+    def _wait_for_all(self, seconds: float) -> None:
+        until = monotonic() + seconds
+        while self._alive() and (left := until - monotonic()) > 0:
+            self._poller.wait(left)
+
+    def _end_now(self) -> None:
+        for hand in self._hands.values():
+            hand.process.send_signal(signal.SIGKILL)
+        while self._hands:
+            hand = next(reversed(self._hands.values()))
+            hand.process.wait(None)
+            hand.close()
+            del self._hands[hand.number]
+        for end in self._ends:
+            end.close()
+        self._ends.clear()
+        if self._memory is not None:
+            self._memory.close()
+            self._memory = None
+
+
+def _links(ends: Collection[_End], slots: frozenset[int]) -> Links:
+    return Links([(end.channel, end.is_upper) for end in ends], slots)

@@ -1,0 +1,48 @@
+"""What will run, without running it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from conveyor.engines.processes.cores import physical_cores
+from conveyor.engines.processes.wire import by_value, ship
+from conveyor.errors import NotPicklable
+from conveyor.graph import ForkNode, Graph
+from conveyor.plan import Plan, make
+from conveyor.plan.explain import Asked, Explanation, rules
+from conveyor.plan.model import PARENT
+
+
+def explanation(graph: Graph, *, ordered: bool, processes: int | None) -> Explanation:
+    """What this engine would start for a checked graph."""
+    is_auto = any(isinstance(node, ForkNode) and node.auto for node in graph.nodes)
+    asked = Asked(ordered, processes, physical_cores() if is_auto else 1)
+    plan = make(graph, ordered=ordered, processes=processes, cores=asked.cores)
+    return Explanation(plan, tuple(rules(graph, plan, asked)), dict(_travels(plan)))
+
+
+def check_travel(graph: Graph) -> None:
+    """See that every processor can be sent to a worker.
+
+    Raises:
+        NotPicklable: the first that can't.
+    """
+    for node in graph.processors:
+        if node.kind != "feed":
+            ship(node.id, node.processor)
+
+
+def _travels(plan: Plan) -> Iterator[tuple[str, str]]:
+    for worker in plan.workers:
+        if worker.node is not None and worker.process != PARENT:
+            yield worker.name, _travel(worker.element, worker.node.processor)
+
+
+def _travel(name: str, processor: Any) -> str:
+    try:
+        size, parts = by_value(name, processor)
+    except NotPicklable as error:
+        return f"not at all: {error.where}: {error.reason}"
+    how = f"by value: {', '.join(parts)}" if parts else "by name, with its attributes"
+    return f"{how} ({size:,} bytes)"

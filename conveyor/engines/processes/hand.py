@@ -1,0 +1,157 @@
+"""The parent's record of one worker process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from multiprocessing import Pipe
+from typing import Any
+
+from conveyor.engines.processes.channel import MessageEnd, Poller
+from conveyor.engines.processes.large import load_copied
+from conveyor.engines.processes.launch import WorkerProcess
+from conveyor.engines.processes.memory import Memory
+from conveyor.engines.processes.recorder import Reading, Recorder, create
+from conveyor.engines.processes.worker import Orders, main
+from conveyor.engines.stage import short
+from conveyor.errors import WorkerDied
+from conveyor.plan import Plan
+
+
+class Hand:
+    """A worker process that has been started.
+
+    Args:
+        plan: what runs.
+        number: the number of the process in it.
+        poller: what serves its connection and its pidfd.
+        on_message: called with each message that it sends.
+        on_death: called when it has ended.
+
+    Attributes:
+        is_ready: whether its workers are set up.
+        has_left: whether its workers have been detached, and have done their work.
+        has_taken_leave: whether it has cleared up and is about to end.
+        region: the number of its region in the arena, once it has one.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        number: int,
+        poller: Poller,
+        on_message: Callable[[Hand, Any], None],
+        on_death: Callable[[Hand], None],
+    ) -> None:
+        self.number = number
+        self.workers = [n for n, worker in enumerate(plan.workers) if worker.process == number]
+        self.stages = [plan.workers[n].element for n in self.workers]
+        self.is_ready = self.has_left = self.has_taken_leave = False
+        self.region: int | None = None
+        self._poller = poller
+        self._arena: Memory | None = None
+        self._on_message = on_message
+        self._on_death = on_death
+        with ExitStack() as undo:
+            self._memory = create(len(self.workers))
+            undo.callback(os.close, self._memory)
+            self.recorder = Recorder(os.dup(self._memory), self.workers)
+            undo.callback(self.recorder.close)
+            self._connection, theirs = Pipe()
+            undo.callback(self._connection.close)
+            name = plan.workers[self.workers[0]].name
+            self.process = WorkerProcess(main, f"conveyor-{name}", theirs)
+            undo.pop_all()
+        self.fd = self.process.fd
+        self._control: MessageEnd | None = None
+
+    def instruct(self, orders: Orders, ends: Sequence[int], arena: Memory | None) -> None:
+        """Send a new worker process all that it needs, and serve it from now on.
+
+        Args:
+            orders: what it is told.
+            ends: the descriptors of the ends in ``orders.links``; they are closed here.
+            arena: where large items are; None where there is none.
+        """
+        self._control = MessageEnd(self._connection, self._receive, self._poller)
+        self.region, self._arena = orders.region, arena
+        memory = [os.dup(self._memory), *([arena.handle()] if arena is not None else [])]
+        # Should it be gone already, its pidfd tells.
+        self._control.send(orders, [*memory, *ends])
+        self._poller.add(self)
+
+    def _receive(self, message: Any) -> None:
+        if message is not None:
+            self._on_message(self, message)
+
+    def on_readable(self) -> None:
+        """The process has ended (this is the pidfd)."""
+        self._poller.drop(self)
+        # What it said last may still be on its way.
+        if self._control is not None:
+            self._control.read_all()
+        self._on_death(self)
+
+    def flush(self) -> bool:
+        """A pidfd is never written to."""
+        return True
+
+    def tell(self, *message: Any) -> None:
+        """Send the worker process a message."""
+        self.send(message)
+
+    def send(self, message: Any, fds: Sequence[int] = ()) -> None:
+        """Send the worker process a message, with descriptors, which are closed here."""
+        if self._control is not None:
+            self._control.send(message, fds)
+
+    def readings(self) -> dict[int, Reading]:
+        """What the gauges of its workers show, by their numbers."""
+        return {number: self.recorder.gauge(number).read() for number in self.workers}
+
+    def died(self) -> WorkerDied:
+        """What the end of this process means, where it did not say goodbye."""
+        # Told by somebody else to stop, it has cleared up and left.
+        code = -signal.SIGTERM if self.has_taken_leave else self.process.exitcode()
+        stage, item = self._in_work()
+        return WorkerDied(stage, code, item, _how(code))
+
+    def _in_work(self) -> tuple[str, str | None]:
+        number = self.recorder.worker
+        if number is None:
+            return self.stages[0], None
+        name = self.stages[self.workers.index(number)]
+        places, count = self.recorder.place
+        try:
+            items = load_copied(self.recorder.payload, self._arena)
+            first, last = short(items[places[0]]), short(items[places[-1]])
+        except Exception:
+            return name, f"number {places[0]} of a batch of {count}"
+        return name, first if len(places) == 1 else f"one of {len(places)}, {first} to {last}"
+
+    def close(self) -> None:
+        """Close all that belongs to a process that has ended."""
+        self._poller.drop(self)
+        os.close(self._memory)
+        self.recorder.close()
+        self.process.close()
+        if self._control is not None:
+            self._control.close()
+        else:
+            self._connection.close()
+
+
+def _how(code: int | None) -> str:
+    """An exit code in words."""
+    if code is None:
+        return "it ended, and how is not known"
+    if code >= 0:
+        return f"it exited with code {code} without finishing"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = " (out of memory, perhaps)" if name == "SIGKILL" else ""
+    return f"it was ended by {name}{hint}"

@@ -1,0 +1,194 @@
+"""Starting workers: a fork server of our own, and processes that do not run ``__main__``.
+
+The fork server of the standard library would, depending on the version, run the user's script
+again: in the server, if it is preloaded, and in every worker. So ours preloads only the worker and
+the installed packages that processors use, and what a worker is told about the parent leaves
+``__main__`` out. Scripts need no guard.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from multiprocessing import get_context, process, reduction, spawn, util
+from multiprocessing.connection import Connection
+from multiprocessing.context import set_spawning_popen
+from multiprocessing.forkserver import ForkServer, read_signed
+from multiprocessing.popen_forkserver import Popen
+from typing import Any
+
+_PRELOAD = ["conveyor.engines.processes.preload"]
+
+MODULES = "CONVEYOR_MODULES"
+"""The variable that tells a new fork server what else to import."""
+
+_lock = threading.Lock()
+_servers: dict[int, ForkServer] = {}
+"""The fork server of each process, by its id: a bare os.fork() copies what is not its own."""
+
+
+def fork_server() -> ForkServer:
+    """The fork server of this process, which all pipelines share."""
+    with _lock:
+        server = _servers.get(os.getpid())
+        if server is None:
+            server = ForkServer()
+            server.set_forkserver_preload(_PRELOAD)
+            _servers[os.getpid()] = server
+        return server
+
+
+def start_fork_server(modules: Callable[[], Iterable[str]]) -> None:
+    """Start the fork server, if there is none yet; it imports these modules, where it can."""
+    if os.getpid() in _servers:
+        return
+    server = fork_server()
+    os.environ[MODULES] = " ".join(modules())
+    try:
+        server.ensure_running()
+    finally:
+        os.environ.pop(MODULES, None)
+
+
+def fill_standard_streams() -> None:
+    """Where standard descriptors are closed, let nothing of ours get their numbers."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+_DEATH = (EOFError, ConnectionError, FileNotFoundError, ChildProcessError)
+"""What talking to a fork server that has died, or is dying, raises."""
+
+
+def _bury(server: ForkServer) -> None:
+    """Forget a fork server that has died, and leave neither a zombie nor a descriptor of it."""
+    with _lock:
+        if _servers.get(os.getpid()) is not server:
+            return  # another thread has been here
+        del _servers[os.getpid()]
+        dead: Any = server  # whose stop is private
+        with suppress(OSError):
+            dead._stop()
+
+
+class _Popen(Popen):
+    """Starts a process on our fork server, without its ``__main__``."""
+
+    _fds: list[int]
+
+    def _launch(self, process_obj: Any) -> None:
+        told = spawn.get_preparation_data(process_obj.name)
+        for key in ("init_main_from_path", "init_main_from_name"):
+            told.pop(key, None)
+        stream = io.BytesIO()
+        set_spawning_popen(self)
+        try:
+            reduction.dump(told, stream)
+            reduction.dump(process_obj, stream)
+        finally:
+            set_spawning_popen(None)
+        server = fork_server()
+        try:
+            self._begin(server, stream.getbuffer())
+        except _DEATH:
+            _bury(server)
+            self._begin(fork_server(), stream.getbuffer())
+
+    def _begin(self, server: ForkServer, orders: memoryview) -> None:
+        """Have the fork server make the process. One that it made in vain ends by itself."""
+        self.sentinel, writer = server.connect_to_new_process(self._fds)
+        # The worker's `parent_process()` watches the other end of this.
+        kept = os.dup(writer)
+        try:
+            with os.fdopen(writer, "wb") as file:
+                file.write(orders)
+            self.pid = read_signed(self.sentinel)
+        except BaseException:
+            close_all((kept, self.sentinel))
+            raise
+        self.finalizer = util.Finalize(self, close_all, ((kept, self.sentinel),))
+
+
+def close_all(fds: Iterable[int]) -> None:
+    """Close descriptors."""
+    for fd in fds:
+        os.close(fd)
+
+
+class _Process(get_context("forkserver").Process):  # type: ignore[misc]
+    """A process on our fork server."""
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> _Popen:  # noqa: N802
+        return _Popen(process_obj)
+
+
+_UNKNOWN = 255
+
+
+class WorkerProcess:
+    """A worker process, known by its pidfd: signals never reach a stranger.
+
+    Args:
+        target: what it runs: a function of a module, given its control connection.
+        name: the name of the process.
+        control: the worker's end of the control connection; closed here once it is there.
+    """
+
+    def __init__(
+        self, target: Callable[[Connection], None], name: str, control: Connection
+    ) -> None:
+        self.name = name
+        # Python asserts that a daemon has no children; the flag is not inherited this way,
+        # so that a processor may run a pipeline of its own.
+        self._process = _Process(target=target, args=(control,), name=name, daemon=False)
+        try:
+            self._process.start()
+        finally:
+            control.close()
+        # Not one of multiprocessing's children, which it would wait for at exit.
+        process._children.discard(self._process)  # type: ignore[attr-defined]
+        assert self._process.pid is not None
+        self.pid: int = self._process.pid
+        self.fd: int
+        try:
+            self.fd = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            # It is gone already. Its sentinel is readable at its end, too.
+            self.fd = os.dup(self._process.sentinel)
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if the process is still there."""
+        with suppress(OSError):
+            signal.pidfd_send_signal(self.fd, number)
+
+    def wait(self, seconds: float | None) -> bool:
+        """Whether the process has ended; waits for that up to so long."""
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        return bool(poll.poll(None if seconds is None else max(0, seconds * 1000)))
+
+    def exitcode(self) -> int | None:
+        """The exit code of a process that has ended, or None where the fork server is gone."""
+        self._process.join(1)
+        code = self._process.exitcode
+        # What the standard library says where the fork server died before the worker.
+        return None if code == _UNKNOWN else code
+
+    def close(self) -> None:
+        """Forget the process, which has ended."""
+        self._process.join(1)
+        os.close(self.fd)
+        with suppress(ValueError):  # the fork server has not told yet how it ended
+            self._process.close()
+        # Freed now: multiprocessing keeps a weak set of these, which fails while the
+        # interpreter is torn down.
+        del self._process

@@ -1,0 +1,129 @@
+"""A pipeline on worker processes."""
+
+from __future__ import annotations
+
+import os
+import resource
+import weakref
+from collections.abc import Generator, Iterable
+from multiprocessing import util
+from pathlib import Path
+from typing import Any
+
+from conveyor.engines.base import Live
+from conveyor.engines.letters import Failures
+from conveyor.engines.processes.actor import Accounts
+from conveyor.engines.processes.cores import physical_cores
+from conveyor.engines.processes.crew import Crew
+from conveyor.engines.stats import Stats, Width, account
+from conveyor.errors import UsageError
+from conveyor.graph import ForkNode, Graph
+from conveyor.plan import Plan, make
+
+
+def _end(live: weakref.ref[Processes]) -> None:
+    """At the exit of the interpreter: end the workers of a stream that was never finished."""
+    pipeline = live()
+    crew = pipeline._release() if pipeline is not None else None
+    if crew is not None:
+        crew.stop(at_once=True)
+
+
+def _need_descriptors(plan: Plan) -> None:
+    """See to it that this process may open enough descriptors.
+
+    Raises:
+        UsageError: the hard limit is too low.
+    """
+    needed = (
+        2 * len(plan.channels)
+        + 7 * plan.processes
+        + len(list(Path("/proc/self/fd").iterdir()))
+        + 16
+    )
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or needed <= soft:
+        return
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise UsageError(
+            f"this pipeline needs about {needed} file descriptors, but the limit is {hard}: "
+            "use fewer branches, run(processes=n), or raise it with ulimit -n"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+class Processes(Live[Any]):
+    """A pipeline on worker processes."""
+
+    def __init__(self, graph: Graph, *, ordered: bool, processes: int | None, warm: bool) -> None:
+        super().__init__(graph)
+        is_auto = any(isinstance(node, ForkNode) and node.auto for node in graph.nodes)
+        self._cores = physical_cores() if is_auto else 1
+        self.plan = make(graph, ordered=ordered, processes=processes, cores=self._cores)
+        self._warm = warm
+        self._crew: Crew | None = None
+        self._accounts = Accounts()
+        self._widths: dict[str, list[Width]] = {}
+        self._pid = os.getpid()
+
+    def start(self) -> None:
+        """Start the worker processes."""
+        if self._pid != os.getpid():
+            raise UsageError(f"this pipeline belongs to process {self._pid}; open one in this one")
+        if self._crew is None and not self._is_closed:
+            _need_descriptors(self.plan)
+            crew = Crew(self.plan, cores=self._cores, warm=self._warm)
+            crew.start()
+            self._crew = crew
+            self._at_exit = util.Finalize(None, _end, (weakref.ref(self),), exitpriority=100)
+
+    def close(self) -> None:
+        """Let the workers clear up and end.
+
+        Raises:
+            ConveyorError: a teardown failed.
+        """
+        self._is_closed = True
+        crew = self._release()
+        if crew is not None:
+            try:
+                crew.finish()
+            except BaseException:
+                crew.stop(at_once=True)
+                raise
+
+    def _break_off(self) -> None:
+        """End the workers of a run that failed or was left. The next run starts new ones."""
+        crew = self._release()
+        if crew is not None:
+            crew.stop()
+
+    def _release(self) -> Crew | None:
+        """Give up the crew, to whoever ends it; a forked copy of this process may not."""
+        crew, self._crew = self._crew, None
+        if crew is None or self._pid != os.getpid():
+            return None
+        self._at_exit.cancel()
+        return crew
+
+    def _batches(
+        self, items: Iterable[Any], failures: Failures
+    ) -> Generator[list[Any], None, None]:
+        self.start()
+        crew = self._crew
+        assert crew is not None
+        crew.begin(iter(items), failures)
+        yield from crew.outputs()
+        crew.trim()
+        self._accounts, self._widths = crew.accounts, crew.load.widths
+
+    def _account(self, elapsed: float, given: int) -> Stats:
+        counted = self._accounts
+        return account(
+            self.graph,
+            counted.nodes,
+            counted.edges,
+            elapsed=elapsed,
+            given=given,
+            widths=self._widths,
+        )

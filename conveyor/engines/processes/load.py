@@ -1,0 +1,139 @@
+"""Watches the load of a running pipeline: what its gauges show, and what follows for its forks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from conveyor.engines.processes.recorder import Reading
+from conveyor.engines.stats import Width
+from conveyor.flow.scale import Decision, Load, Scaler
+from conveyor.plan import Plan
+from conveyor.plan.model import Scaled
+
+PERIOD = 0.1
+"""Seconds from one look to the next: some times what it takes to start a worker."""
+
+TOO_LONG = 1.0
+"""Where the parent was away for so many seconds, what the gauges show tells more about that."""
+
+
+KEPT = "as the run before left it"
+"""Why a fork has the width that it has when a run begins, but for the first."""
+
+
+class LoadWatch:
+    """Looks now and then how busy the workers are, and decides about the widths of forks.
+
+    Args:
+        plan: what runs.
+        cores: how many cores there are for it.
+
+    Attributes:
+        first: the slots that are attached at first.
+        widths: for each fork that follows the load, its widths since the run began.
+    """
+
+    def __init__(self, plan: Plan, cores: int) -> None:
+        self._plan = plan
+        self._scaler = Scaler(plan.bounds, cores)
+        self._widths = {one.fork: one for one in self._scaler.first()}
+        self.first = frozenset(
+            slot for one in plan.scaled for slot in one.slots[: self._widths[one.fork].width]
+        )
+        self._attached: frozenset[int] = self.first
+        self._senders = {one.fork: self._senders_of(one) for one in plan.scaled}
+        self._began = self._looked = 0.0
+        self._before: Mapping[int, Reading] = {}
+        self.widths: dict[str, list[Width]] = {}
+
+    def _senders_of(self, fork: Scaled) -> set[int]:
+        workers = self._plan.workers
+        entering = (one for one in self._plan.channels if one.slots & set(fork.slots))
+        return {one.source for one in entering if workers[one.source].slot not in fork.slots}
+
+    def begin(self, now: float, readings: Mapping[int, Reading]) -> None:
+        """A run begins."""
+        self._began = now
+        self._look(now, readings)
+        self._scaler.pause()
+        self.widths = {
+            fork: [Width(0.0, one.width, one.reason)] for fork, one in self._widths.items()
+        }
+        self._widths = {fork: replace(one, reason=KEPT) for fork, one in self._widths.items()}
+
+    def patience(self, now: float) -> float:
+        """Seconds until the next look."""
+        return max(0.0, self._looked + PERIOD - now)
+
+    def decide(self, now: float, readings: Mapping[int, Reading]) -> Decision | None:
+        """The change to make next, if there is one.
+
+        Args:
+            now: the time, in seconds.
+            readings: what the gauges of all workers show that are attached.
+        """
+        period, before = now - self._looked, self._before
+        self._look(now, readings)
+        if period > TOO_LONG:
+            self._scaler.pause()
+            return None
+        shares = {n: _share(before[n], one, period) for n, one in readings.items()}
+        loads = {one.fork: self._load(one, shares) for one in self._plan.scaled}
+        scaled = {slot for one in self._plan.scaled for slot in one.slots}
+        others = sum(
+            share.busy for n, share in shares.items() if self._plan.workers[n].slot not in scaled
+        )
+        return self._scaler.decide(now, loads, others)
+
+    def _look(self, now: float, readings: Mapping[int, Reading]) -> None:
+        self._looked, self._before = now, readings
+
+    def _load(self, fork: Scaled, shares: Mapping[int, _Share]) -> Load:
+        """What one fork did, from the share of the time that each worker spent how."""
+        branches = [self._branch(slot, shares) for slot in fork.slots if slot in self._attached]
+        senders = [shares[n] for n in self._senders[fork.fork] if n in shares]
+        return Load(
+            len(branches),
+            cores=sum(one.busy for branch in branches for one in branch),
+            busy=sum(max(one.busy for one in branch) for branch in branches),
+            idle=sum(min(one.starved + one.blocked for one in branch) for branch in branches),
+            stalled=sum(one.blocked for one in senders) / max(1, len(senders)),
+            flows=any(one.batches for branch in branches for one in branch),
+        )
+
+    def _branch(self, slot: int, shares: Mapping[int, _Share]) -> list[_Share]:
+        return [share for n, share in shares.items() if self._plan.workers[n].slot == slot]
+
+    def changed(
+        self,
+        decision: Decision,
+        attached: frozenset[int],
+        now: float,
+        readings: Mapping[int, Reading],
+    ) -> None:
+        """A decision has been carried out: these slots are attached now."""
+        self._attached = attached
+        self._widths[decision.fork] = replace(decision, reason=KEPT)
+        self._look(now, readings)
+        width = Width(now - self._began, decision.width, decision.reason)
+        self.widths.setdefault(decision.fork, []).append(width)
+
+
+class _Share(NamedTuple):
+    """The frames that a worker took, and the shares of the time that it spent how."""
+
+    batches: int
+    busy: float
+    starved: float
+    blocked: float
+
+
+def _share(before: Reading, now: Reading, period: float) -> _Share:
+    return _Share(
+        now.batches - before.batches,
+        (now.busy - before.busy) / period,
+        (now.starved - before.starved) / period,
+        (now.blocked - before.blocked) / period,
+    )

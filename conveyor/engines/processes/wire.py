@@ -1,0 +1,445 @@
+"""What travels between processes, and how: items, frames, processors, errors.
+
+Items are pickled by the batch with protocol 5. What lives in ``__main__``, in a notebook or in
+a closure goes by value, with cloudpickle: workers do not run the user's script again.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import marshal
+import pickle
+import struct
+import sys
+import weakref
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
+from types import FunctionType
+from typing import Any, cast
+
+import cloudpickle
+from cloudpickle import cloudpickle as _cloudpickle
+
+from conveyor.dsl.processor import IterableSource, Processor, Wrapped, is_global
+from conveyor.engines.letters import DeadLetter
+from conveyor.engines.stage import reason, short
+from conveyor.errors import ConveyorError, NotPicklable
+from conveyor.flow.batch import Frame, Scope
+from conveyor.log import loaded
+
+PROTOCOL = 5
+
+# -- items --
+
+
+def dumps(value: Any, shared: Collection[type] | None = None) -> bytes:
+    """Pickle a value, by reference where the other side can find it, else by value.
+
+    Args:
+        value: what to pickle.
+        shared: in the process that starts workers, the classes of its ``__main__`` that they
+            have got. Between workers, None: they have all got the same.
+    """
+    try:
+        data = pickle.dumps(value, PROTOCOL)
+    except Exception:
+        return _by_value(value, shared or ())
+    # `__main__` of a worker is not the user's. Where the word occurs in plain data, the second
+    # pickling does no harm.
+    if shared is not None and b"__main__" in data:
+        return _by_value(value, shared)
+    return data
+
+
+def _by_value(value: Any, shared: Collection[type] = ()) -> bytes:
+    stream = io.BytesIO()
+    try:
+        _Shipper(stream, shared).dump(value)
+    except pickle.PicklingError:
+        if not shared:
+            raise
+        # In a notebook a class may have been defined anew since it was shared.
+        return _by_value(value)
+    return stream.getvalue()
+
+
+def loads(data: bytes | bytearray | memoryview) -> Any:
+    """Unpickle what :func:`dumps` made."""
+    if isinstance(data, memoryview) or b"_class_setstate" not in data:
+        return pickle.loads(data)
+    return _Loader(io.BytesIO(data)).load()
+
+
+class _Loader(pickle.Unpickler):
+    """Lets a class that came by value, and is known here, be as it is."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if name == "_class_setstate":
+            return _set_class_state
+        return super().find_class(module, name)
+
+
+_complete: weakref.WeakSet[type] = weakref.WeakSet()
+
+
+def _set_class_state(cls: type, state: Any) -> type:
+    """Fill in a class that came by value, once: never one that was defined in this process."""
+    if cls not in _complete and not _is_ours(cls):
+        _cloudpickle._class_setstate(cls, state)
+    _complete.add(cls)
+    return cls
+
+
+def _is_ours(cls: type) -> bool:
+    found: Any = sys.modules.get(cls.__module__)
+    for name in cls.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is cls or cls in _sent
+
+
+_sent: weakref.WeakSet[type] = weakref.WeakSet()
+
+
+def pack_items(
+    stage: str,
+    items: list[Any],
+    shared: Collection[type] | None = None,
+    pack: Callable[[list[Any], Collection[type] | None], Sized] = dumps,
+) -> Sized:
+    """Pickle the items of a batch.
+
+    Args:
+        stage: whose items they are, for errors.
+        items: the items.
+        shared: as for :func:`dumps`.
+        pack: what pickles them.
+
+    Raises:
+        NotPicklable: naming the item and what in it can't be pickled.
+    """
+    try:
+        return pack(items, shared)
+    except Exception as error:
+        raise _unpicklable_item(stage, items, error) from error
+
+
+def _unpicklable_item(stage: str, items: Sequence[Any], error: BaseException) -> NotPicklable:
+    for item in items:
+        failed = _failure(item)
+        if failed is not None:
+            where, inner = _culprit(item, "item", failed)
+            return NotPicklable(stage, short(item), where, reason(inner), "give on plain data")
+    return NotPicklable(stage, f"batch of {len(items)}", "the batch", reason(error))
+
+
+def load(payload: Any) -> Any:
+    """Unpickle the payload of a frame: bytes, or what can load itself."""
+    return loads(payload) if isinstance(payload, (bytes, bytearray)) else payload.load()
+
+
+def unpack_items(stage: str, frame: Frame) -> list[Any]:
+    """The items of a frame, which may have come as bytes.
+
+    Raises:
+        NotPicklable: they can't be loaded here.
+    """
+    if frame.items is not None:
+        return frame.items
+    if frame.payload is None:
+        return []
+    try:
+        items: list[Any] = load(frame.payload)
+    except Exception as error:
+        what = f"(one of {frame.count})" if frame.count > 1 else "that it was given"
+        hint = "it was pickled, but what it was pickled as can't be loaded in the worker"
+        raise NotPicklable(stage, what, "loading it", reason(error), hint) from error
+    return items
+
+
+def _failure(value: Any) -> BaseException | None:
+    try:
+        dumps(value)
+    except Exception as error:
+        return error
+    return None
+
+
+def _culprit(
+    value: Any, where: str, error: BaseException, depth: int = 8
+) -> tuple[str, BaseException]:
+    """The path to the innermost part that can't be pickled, and why."""
+    if depth:
+        for name, part in _parts(value, where):
+            failed = _failure(part)
+            if failed is not None:
+                return _culprit(part, name, failed, depth - 1)
+    return where, error
+
+
+def _parts(value: Any, where: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, part in value.items():  # pyright: ignore[reportUnknownVariableType]
+            yield f"{where}[{short(key)}]", part
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for index, part in enumerate(cast("Iterable[Any]", value)):
+            yield f"{where}[{index}]", part
+    elif isinstance(value, FunctionType):
+        used = inspect.getclosurevars(value)
+        for name, part in {**used.globals, **used.nonlocals}.items():
+            yield f"{name!r}, which {value.__qualname__}() uses", part
+    elif isinstance(value, Wrapped):
+        yield from _parts(value._function, where)
+    elif not isinstance(value, type):
+        for name, part in getattr(value, "__dict__", {}).items():
+            yield f"{where}.{name}", part
+
+
+# -- processors --
+
+
+def _is_by_value(reduced: Any) -> bool:
+    """Whether a class goes by value, by what it was reduced to.
+
+    Not what is only looked up elsewhere, such as the type of code: static types outlive the
+    interpreter's own weak sets.
+    """
+    return isinstance(reduced, tuple) and reduced[0] in _SKELETONS
+
+
+_SKELETONS = (_cloudpickle._make_skeleton_class, _cloudpickle._make_skeleton_enum)
+"""What cloudpickle builds a class with that goes by value."""
+
+
+class _Shipper(cloudpickle.Pickler):
+    """Pickles by value what the other side can't find.
+
+    Args:
+        stream: where the bytes go.
+        shared: classes that the other side has got.
+        buffer_callback: as for any pickler.
+
+    Attributes:
+        classes: the classes that went by value.
+        functions: the functions that did, their methods among them.
+    """
+
+    def __init__(
+        self,
+        stream: Any,
+        shared: Collection[type] = (),
+        buffer_callback: Callable[[pickle.PickleBuffer], bool] | None = None,
+    ) -> None:
+        super().__init__(stream, PROTOCOL, buffer_callback)
+        self._shared = shared
+        self.classes: list[type] = []
+        self.functions: list[FunctionType] = []
+
+    def reducer_override(self, obj: Any) -> Any:
+        value: Any = obj
+        if isinstance(obj, type):
+            return self._class(cast("type[Any]", obj))
+        if isinstance(obj, Wrapped) and _lives_here_only(obj):
+            return object.__reduce_ex__(obj, PROTOCOL)
+        if _is_plain_view(value):
+            return (_view, (pickle.PickleBuffer(value), value.format, value.shape))
+        if obj is not None and obj is loaded():
+            return (_logger, ())  # each process has its own, with its own sinks
+        if isinstance(obj, io.TextIOWrapper) and obj not in (sys.stdout, sys.stderr):
+            # Cloudpickle would send the text of a file in its place.
+            raise pickle.PicklingError("an open file can't travel")
+        result: Any = super().reducer_override(value)
+        if isinstance(obj, FunctionType) and result is not NotImplemented:
+            self.functions.append(obj)
+        return result
+
+    def _class(self, cls: type[Any]) -> Any:
+        if cls in self._shared:
+            return NotImplemented
+        result: Any = super().reducer_override(cls)
+        if _is_by_value(result):
+            _sent.add(cls)
+            self.classes.append(cls)
+        return result
+
+
+def _is_plain_view(value: Any) -> bool:
+    """Whether a value is a memoryview that can be had again from bytes."""
+    return type(value) is memoryview and value.c_contiguous and len(value.format) == 1
+
+
+def _view(buffer: Any, form: Any, shape: tuple[int, ...]) -> Any:
+    view: Any = memoryview(buffer).cast("B")
+    return view.cast(form, shape) if view else view.cast(form)
+
+
+def _logger() -> Any:
+    from loguru import logger
+
+    return logger
+
+
+def _lives_here_only(wrapped: Any) -> bool:
+    """Whether a decorated function can't be found by its name in a worker."""
+    decorated = wrapped._root
+    dynamic = ("__main__", *cloudpickle.list_registry_pickle_by_value())
+    return decorated.__module__ in dynamic or not is_global(decorated)
+
+
+def ship(stage: str, processor: Processor[Any, Any]) -> tuple[bytes, list[type]]:
+    """Pickle a processor for its worker.
+
+    Returns:
+        The bytes, and the classes that went by value in them.
+
+    Raises:
+        NotPicklable: naming the attribute that can't travel.
+    """
+    data, shipper = _shipped(stage, processor)
+    return data, shipper.classes
+
+
+def by_value(stage: str, processor: Processor[Any, Any]) -> tuple[int, list[str]]:
+    """How many bytes a processor is for its worker, and what goes by value in them, by name.
+
+    Raises:
+        NotPicklable: naming the attribute that can't travel.
+    """
+    data, shipper = _shipped(stage, processor)
+    classes = [_full_name(cls) for cls in shipper.classes]
+    functions = [_full_name(function) for function in shipper.functions]
+    alone = [f for f in functions if not any(f.startswith(f"{cls}.") for cls in classes)]
+    return len(data), [*dict.fromkeys([*classes, *alone])]
+
+
+def _full_name(named: type | FunctionType) -> str:
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _shipped(stage: str, processor: Processor[Any, Any]) -> tuple[bytes, _Shipper]:
+    stream = io.BytesIO()
+    shipper = _Shipper(stream)
+    try:
+        shipper.dump(processor)
+    except Exception as error:
+        where, inner = _culprit(processor, "self", error)
+        hint = f"build {where} in setup(), which runs in the worker"
+        if not where.startswith("self"):
+            hint = "write a class, and build it in setup(), which runs in the worker"
+        if isinstance(processor, IterableSource):
+            hint = "use Feed() and give the iterable to run(items); or write a Source that makes it"
+            where = "its iterable"
+        raise NotPicklable(stage, None, where, reason(inner), hint) from error
+    return stream.getvalue(), shipper
+
+
+def shareable(classes: Iterable[type]) -> frozenset[type]:
+    """Of classes that went by value, those that a worker can find by their names, once told."""
+    main = sys.modules["__main__"]
+    return frozenset(
+        cls
+        for cls in classes
+        if cls.__module__ == "__main__" and getattr(main, cls.__qualname__, None) is cls
+    )
+
+
+def share(classes: frozenset[type]) -> bytes:
+    """Pickle the classes of ``__main__`` that all workers of a pipeline are to have."""
+    return _by_value(list(classes))
+
+
+def take_shared(data: bytes) -> None:
+    """Put the classes that :func:`share` pickled where a worker finds them by their names."""
+    main = sys.modules["__main__"]
+    for cls in loads(data):
+        setattr(main, cls.__qualname__, cls)
+
+
+# -- errors --
+
+
+def pack_error(error: ConveyorError) -> bytes:
+    """An error with its cause, where that survives the way there and back."""
+    cause: bytes | None = None
+    if error.__cause__ is not None:
+        try:
+            cause = dumps(error.__cause__)
+            loads(cause)
+        except BaseException:
+            cause = None
+    return pickle.dumps((error, cause), PROTOCOL)
+
+
+def unpack_error(data: bytes) -> ConveyorError:
+    """What :func:`pack_error` made."""
+    error: ConveyorError
+    error, cause = pickle.loads(data)
+    if cause is not None:
+        try:
+            error.__cause__ = loads(cause)
+        except BaseException:
+            error.__cause__ = None
+    return error
+
+
+_LETTER_HINT = "a dead letter goes to the caller with its item; on_error='skip' sends none"
+
+
+def pack_letter(letter: DeadLetter) -> bytes:
+    """A dead letter, but for its error, which travels by itself.
+
+    Raises:
+        NotPicklable: its item can't travel to the caller.
+    """
+    stage, item = letter.stage, letter.item
+    try:
+        data = dumps(item)
+    except Exception as error:
+        where, inner = _culprit(item, "item", error)
+        raise NotPicklable(stage, short(item), where, reason(inner), _LETTER_HINT) from error
+    return pickle.dumps((stage, data, letter.attempts), PROTOCOL)
+
+
+def unpack_letter(data: bytes, error: ConveyorError) -> DeadLetter:
+    """What :func:`pack_letter` made.
+
+    Raises:
+        NotPicklable: its item can't be loaded by the caller.
+    """
+    stage, packed, attempts = pickle.loads(data)
+    try:
+        return DeadLetter(stage, loads(packed), error, attempts)
+    except Exception as failed:
+        what = "of a dead letter"
+        raise NotPicklable(stage, what, "loading it", reason(failed), _LETTER_HINT) from failed
+
+
+# -- frames --
+
+HEADER = struct.Struct("<QII")
+"""Bytes of the payload, bytes of the address, number of items."""
+
+CREDIT = struct.Struct("<Bf")
+"""Frames taken into work, and the seconds per item that they take from there on."""
+
+_EMPTY = b""
+
+
+def frame_head(frame: Frame) -> bytes:
+    """The header and the address of a frame; its payload follows."""
+    scopes = tuple(map(tuple, frame.scopes))
+    address = marshal.dumps((frame.path, frame.end, scopes))
+    size = 0 if frame.payload is None else len(frame.payload)
+    return HEADER.pack(size, len(address), frame.count) + address
+
+
+def frame_of(address: bytes, count: int, payload: bytes | bytearray) -> Frame:
+    """The frame that :func:`frame_head` described."""
+    path, end, scopes = marshal.loads(address)
+    return Frame(
+        path,
+        None if count else [],
+        scopes=tuple(Scope(*scope) for scope in scopes),
+        end=end,
+        count=count,
+        payload=payload if count else None,
+    )

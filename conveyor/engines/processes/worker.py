@@ -1,0 +1,416 @@
+"""The main function of a worker process."""
+
+from __future__ import annotations
+
+import faulthandler
+import fcntl
+import multiprocessing
+import os
+import select
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any
+
+from conveyor.dsl.processor import Processor
+from conveyor.engines.careful import stage_for
+from conveyor.engines.letters import DeadLetter
+from conveyor.engines.processes.actor import Accounts, SourceActor, StageActor
+from conveyor.engines.processes.channel import (
+    FrameReceiver,
+    FrameSender,
+    LocalChannel,
+    MessageEnd,
+    Poller,
+)
+from conveyor.engines.processes.memory import Memory
+from conveyor.engines.processes.output import redirect
+from conveyor.engines.processes.recorder import Recorder
+from conveyor.engines.processes.stop import Stopped, StopSignal
+from conveyor.engines.processes.wire import loads, pack_error, pack_letter, take_shared
+from conveyor.engines.stage import NO_ITEM, Stage, stage_error
+from conveyor.errors import ConveyorError
+from conveyor.plan import Plan
+
+LOOK = 8
+"""Steps after which a process that gets on looks for what has come: to look takes as long as a
+small step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What a process is to connect, along with a descriptor for each end.
+
+    Attributes:
+        ends: for each, the number of the channel, and whether it is the upper end.
+        slots: the branches that may take frames once all of these are connected.
+    """
+
+    ends: Sequence[tuple[int, bool]]
+    slots: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """All that a worker process is told at its start.
+
+    Along with it come its recorder, the arena, and its ends.
+
+    Attributes:
+        plan: the whole plan, without the processors.
+        process: the number of this process in it.
+        links: what it is connected by.
+        processors: the pickled processors of its workers, by the numbers of the workers.
+        shared: the pickled classes of the caller's ``__main__`` that all workers get.
+        window: the most batches under way, for a source.
+        warm: whether there may be more than one run.
+        environment: the variables of the parent now; the fork server's may be older.
+        region: the number of its region in the arena for large items; None where there is none.
+    """
+
+    plan: Plan
+    process: int
+    links: Links
+    processors: Mapping[int, bytes]
+    shared: bytes
+    window: int
+    warm: bool
+    environment: Mapping[str, str]
+    region: int | None
+
+
+# Messages. To the worker: Orders, then Links or any of these.
+GO = "go"
+RETIRED = "retired"
+DETACH = "detach"
+END_NOW = "end now"
+STOP = "stop"
+# From the worker, each in a tuple with what belongs to it.
+READY = "ready"
+FAILED = "failed"
+DROPPED = "dropped"
+PRINTED = "printed"
+COUNTED = "counted"
+CHANGED = "changed"  # the answer to Links and to DETACH
+AT_END = "at end"  # a source asks whether the end may come now
+GOODBYE = "goodbye"
+
+
+def main(control: Connection) -> None:
+    """Run the workers of one process, until told to stop.
+
+    Args:
+        control: what joins it to the parent.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stop = StopSignal()
+    stop.install()
+    _die_with_parent()
+    try:
+        with stop.armed():
+            os.set_inheritable(control.fileno(), False)  # noqa: FBT003
+            worker = _Worker(control, stop)
+        worker.run()
+    except Stopped:
+        pass
+
+
+def _die_with_parent() -> None:
+    """Let the kernel end this process when the parent is gone.
+
+    The parent holds the other end of a pipe. Its end brings SIGIO, whose default is to end the
+    process, also one that is inside of a C call that holds the GIL.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    fd = int(parent.sentinel)
+    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
+    poll = select.poll()
+    poll.register(fd, 0)
+    if poll.poll(0):
+        os._exit(1)
+
+
+class _Worker:
+    def __init__(self, control: Connection, stop: StopSignal) -> None:
+        self._stop = stop
+        self._poller = Poller()
+        self._orders: Orders | None = None
+        self._stopping = False
+        self._has_left = False
+        """Whether all that is here has been detached, and has done its work."""
+        self._go = False
+        self._has_asked = self._end_now = False
+        self._source: SourceActor | None = None
+        self._actors: dict[int, StageActor | SourceActor] = {}
+        self._stages: list[Stage] = []
+        self._memory: Memory | None = None
+        self._control = MessageEnd(control, self._on_message, self._poller)
+        while self._orders is None:
+            self._poller.wait(None)
+
+    def _on_message(self, message: Any) -> None:
+        match message:
+            case None:
+                self._stopping = True
+                raise Stopped
+            case Orders():
+                self._orders = message
+            case Links():
+                self._connect(message)
+                self._say(CHANGED)
+            case (name, slots) if name == DETACH:
+                for actor in self._actors.values():
+                    actor.way_out.outlet.detach(slots)
+                self._say(CHANGED)
+            case (name,) if name == STOP:
+                self._stopping = True
+            case (name,) if name == GO:
+                self._go = True
+            case (name,) if name == END_NOW:
+                self._end_now = True
+            case (name, batches) if name == RETIRED:
+                assert self._source is not None
+                self._source.window.retired += batches
+            case other:
+                raise AssertionError(f"the parent sent {other!r}")
+
+    # -- the life of the process --
+
+    def run(self) -> None:
+        """Set up, work, clear up, say goodbye."""
+        assert self._orders is not None
+        os.environ.clear()
+        os.environ.update(self._orders.environment)
+        drain = redirect(lambda stream, text: self._say(PRINTED, stream, text))
+        if sys.__stderr__ is not None:
+            faulthandler.enable(sys.__stderr__)
+        failed = False
+        try:
+            with self._stop.armed():
+                self._build(self._orders)
+                self._say(READY)
+                self._work()
+        except Stopped:
+            self._stopping = True
+        except ConveyorError as error:
+            failed = True
+            self._fail(error)
+        self._teardown(failed=failed)
+        if self._has_left and self._memory is not None:
+            self._memory.leave()
+        drain()
+        self._say(GOODBYE)
+
+    def _say(self, *message: Any) -> None:
+        """Send the parent a message, whole, whatever comes."""
+        with self._stop.held():
+            self._control.send_now(message)
+
+    def _fail(self, error: ConveyorError) -> None:
+        """Tell the parent, and wait for it to say stop."""
+        try:
+            with self._stop.armed():
+                self._say(FAILED, pack_error(error))
+                while not self._stopping:
+                    self._poller.wait(None)
+        except Stopped:
+            pass
+
+    def _work(self) -> None:
+        coroutines = [actor.coroutine for actor in self._actors.values()]
+        # Downstream first: what is furthest on its way leaves room for the rest.
+        coroutines.reverse()
+        steps = 0
+        while not (self._stopping or self._has_left):
+            progress = False
+            if self._go and self._source is not None:
+                self._go = self._has_asked = self._end_now = False
+                self._source.begin(None)
+            for coroutine in coroutines:
+                progress |= next(coroutine)
+            steps += 1
+            if not progress or self._poller.is_writing or steps % LOOK == 0:
+                self._wait(progress=progress)
+        while not (self._stopping or self._is_flushed):
+            self._poller.wait(None)
+
+    def _wait(self, *, progress: bool) -> None:
+        """Serve what is ready, and wait for it where there is nothing else to do."""
+        memory = self._memory
+        patience = memory.patience if memory is not None else None
+        if not self._poller.wait(0 if progress else patience) and not progress and memory:
+            memory.trim()
+
+    @property
+    def _is_flushed(self) -> bool:
+        """Whether all that was sent is on its way: what waits here would end with the process."""
+        ends = [end for actor in self._actors.values() for end in actor.way_out.ends.values()]
+        return all(end.is_flushed for end in ends)
+
+    def _teardown(self, *, failed: bool) -> None:
+        for stage in self._stages:
+            try:
+                stage.teardown()
+            except ConveyorError as error:
+                if not failed:
+                    failed = True
+                    self._say(FAILED, pack_error(error))
+
+    # -- building --
+
+    def _build(self, orders: Orders) -> None:
+        plan = orders.plan
+        take_shared(orders.shared)
+        here = [n for n, planned in enumerate(plan.workers) if planned.process == orders.process]
+        self._recorder = Recorder(self._control.fds.popleft(), here)
+        for number in here:
+            stage = self._stage(orders, number) if number in orders.processors else None
+            self._actors[number] = self._actor(orders, number, stage)
+        if orders.region is not None:
+            may_leave = any(plan.workers[number].slot is not None for number in here)
+            self._memory = Memory(
+                self._control.fds.popleft(), orders.region, lends_on=not may_leave
+            )
+            for actor in self._actors.values():
+                use(self._memory, actor)
+        self._connect(orders.links)
+        for channel, planned in enumerate(plan.channels):
+            if planned.source in here and planned.target in here:
+                sender, receiver = self._actors[planned.source], self._actors[planned.target]
+                connect_locally(sender, receiver, channel)
+        for stage in self._stages:
+            stage.setup()
+
+    def _stage(self, orders: Orders, number: int) -> Stage:
+        planned = orders.plan.workers[number]
+        assert planned.node is not None
+        stage = stage_for(
+            planned.node.settings,
+            planned.element,
+            partial(_revived, planned.element, orders.processors[number]),
+            warm=orders.warm,
+            passes=Stopped,
+            failed=self._dropped,
+        )
+        self._stages.append(stage)
+        return stage
+
+    def _actor(self, orders: Orders, number: int, stage: Stage | None) -> StageActor | SourceActor:
+        planned, channels = orders.plan.workers[number], orders.plan.channels
+        if planned.kind == "source":
+            self._source = SourceActor(
+                planned,
+                channels,
+                orders.window,
+                stage=stage,
+                gauge=self._recorder.gauge(number),
+                may_end=self._may_end if orders.plan.scaled else _always,
+                told=self._told,
+                made=self._made,
+            )
+            return self._source
+        return StageActor(
+            number, planned, channels, stage=stage, recording=self._recorder, told=self._told
+        )
+
+    def _told(self, accounts: Accounts) -> None:
+        self._has_left = all(actor.has_left for actor in self._actors.values())
+        self._say(COUNTED, accounts, self._has_left)
+
+    def _made(self, items: int) -> None:
+        self._recorder.made = items
+
+    def _dropped(self, error: ConveyorError, letter: DeadLetter | None) -> None:
+        """Tell of an item that failed for good, at once: nothing is gathered here."""
+        self._say(DROPPED, pack_error(error), pack_letter(letter) if letter is not None else None)
+
+    def _may_end(self) -> bool:
+        """Ask the parent, once all has come out, whether the end may come, and tell if so."""
+        assert self._source is not None
+        if not self._has_asked and self._source.window.is_idle:
+            self._has_asked = True
+            self._say(AT_END)
+        return self._end_now
+
+    def _connect(self, links: Links) -> None:
+        """Use the ends that came with a message."""
+        assert self._orders is not None
+        for actor in self._actors.values():
+            actor.way_out.outlet.attach(links.slots)
+        channels = self._orders.plan.channels
+        for channel, is_upper in links.ends:
+            connection = Connection(self._control.fds.popleft())
+            if is_upper:
+                connect_upper(
+                    self._actors[channels[channel].source], channel, connection, self._poller
+                )
+            else:
+                connect_lower(
+                    self._actors[channels[channel].target], channel, connection, self._poller
+                )
+
+
+def _always() -> bool:
+    return True
+
+
+def use(memory: Memory, actor: Any) -> None:
+    """Let the large items of an actor go through shared memory."""
+    if hasattr(actor, "way_in"):
+        actor.way_in.memory = memory
+    if hasattr(actor, "way_out"):
+        actor.way_out.use(memory)
+
+
+def connect_upper(actor: Any, channel: int, connection: Connection, poller: Poller) -> None:
+    """Let ``actor`` send by a pipe, in place of one whose other end is gone."""
+    if (before := actor.way_out.ends.get(channel)) is not None:
+        before.close()
+    actor.way_out.ends[channel] = FrameSender(connection, poller, _leaf(actor, channel))
+
+
+def connect_lower(actor: Any, channel: int, connection: Connection, poller: Poller) -> None:
+    """Let ``actor`` receive by a pipe, in place of one whose other end is gone."""
+    if (before := actor.way_in.ends.get(channel)) is not None:
+        before.drain()
+    receive = partial(actor.way_in.receive, channel)
+    actor.way_in.attach(channel, FrameReceiver(connection, poller, receive))
+
+
+def connect_locally(sender: Any, receiver: Any, channel: int) -> None:
+    """Let two actors of one process hand frames over."""
+    end = LocalChannel(_leaf(sender, channel), partial(receiver.way_in.receive, channel))
+    sender.way_out.local.add(channel)
+    sender.way_out.ends[channel] = end
+    receiver.way_in.attach(channel, end)
+
+
+def _leaf(actor: Any, channel: int) -> Any:
+    return next(leaf for leaf in actor.way_out.outlet.leaves if leaf.link == channel)
+
+
+def _revived(name: str, data: bytes) -> Processor[Any, Any]:
+    """The processor as it was built.
+
+    Raises:
+        StageError: it can't be loaded in the worker.
+    """
+    try:
+        processor: Processor[Any, Any] = loads(data)
+    except Exception as error:
+        raise stage_error(name, NO_ITEM, error) from error
+    return processor
+
+
+def without_processors(plan: Plan) -> Plan:
+    """The plan as it travels: each processor goes only to its own worker."""
+    workers = tuple(
+        replace(worker, node=replace(worker.node, processor=None)) if worker.node else worker
+        for worker in plan.workers
+    )
+    return replace(plan, workers=workers)

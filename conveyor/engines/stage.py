@@ -1,0 +1,381 @@
+"""One processor at work: its life cycle, and what it makes of items. Engines share it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import traceback
+from collections.abc import Callable, Iterable, Iterator, MutableSequence
+from itertools import islice
+from operator import length_hint
+from reprlib import Repr
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import cloudpickle
+
+from conveyor.dsl.processor import Processor, Source, generated, instance_state
+from conveyor.engines.stats import Account
+from conveyor.errors import ConveyorError, StageError
+from conveyor.graph import ProcessorNode
+
+_PACKAGE_FILES = __file__.rsplit("engines", 1)[0]
+
+
+class Part(NamedTuple):
+    """Outputs of a batch: all of them, or those that are there so far.
+
+    Attributes:
+        outputs: the outputs.
+        origins: for each, the index of the item that it came from; None where each came from
+            the item at its own index, or where nobody asks.
+        is_last: whether the batch is done.
+        payload: the outputs as they travel, where they have been pickled already.
+    """
+
+    outputs: list[Any]
+    origins: list[int] | None
+    is_last: bool
+    payload: bytes | None = None
+
+
+Again = Callable[[int], Any]
+"""Gives the item at an index as it came, a new one each time."""
+
+Pack = Callable[[list[Any]], bytes | None]
+"""Pickles outputs as they travel, or gives None where they stay; it may raise NotPicklable."""
+
+
+class Batch(NamedTuple):
+    """Items for a stage, with what the engine offers for them.
+
+    Attributes:
+        items: the items.
+        at: notes what is in work, before it is: place 0 is the index of an item, place 1 how
+            many items from there on it may be one of.
+        size: how many outputs a part should have, where one item gives many.
+        traced: whether somebody asks for the origins of the outputs.
+        again: called before any of the items is in work, gives a way to get them as they came.
+        pack: how outputs travel.
+    """
+
+    items: list[Any]
+    at: MutableSequence[int]
+    size: Callable[[], int]
+    traced: bool
+    again: Callable[[], Again]
+    pack: Pack
+
+
+class Stage:
+    """A processor in the hands of an engine.
+
+    Args:
+        name: the id of its node.
+        make: gives the processor as the user built it, a new one each time.
+        warm: whether it may have more than one run.
+        passes: what is no failure of the user's code, though it is raised in it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], Processor[Any, Any]],
+        *,
+        warm: bool,
+        passes: type[BaseException],
+    ) -> None:
+        self.name = name
+        self._make = make
+        self._warm = warm
+        self._passes = passes
+        self._kept: dict[str, Any] = {}
+        self._first: Processor[Any, Any] | None = None
+        self.processor: Processor[Any, Any]
+        self._process: Callable[[Any], Any]
+        self._seconds = 0.0
+        self.emits = False
+        """Whether ``process`` yields any number of outputs, rather than returning one."""
+        self.reset_account()
+
+    def reset_account(self) -> None:
+        """Begin a new account."""
+        self.items_in = self.items_out = self.filtered = self.added = 0
+        self.skipped = self.dead = self.retried = 0
+
+    @property
+    def account(self) -> Account:
+        """What became of the items of this run."""
+        return Account(
+            self.items_in,
+            self.items_out,
+            filtered=self.filtered,
+            skipped=self.skipped,
+            dead=self.dead,
+            added=self.added,
+            retried=self.retried,
+        )
+
+    # -- the life cycle --
+
+    def setup(self) -> None:
+        """Build the processor and set it up, once."""
+        self.processor = self._first = self._make()
+        before = dict(instance_state(self.processor)) if self._warm else {}
+        content = {name: _content(value) for name, value in before.items()}
+        self.guard(self.processor.setup, NO_ITEM)
+        if self._warm:
+            self._kept = {
+                name: value
+                for name, value in instance_state(self.processor).items()
+                if name not in before
+                or before[name] is not value
+                or (content[name] is not None and _content(value) != content[name])
+            }
+
+    def begin(self) -> None:
+        """Begin a run with the processor as it was built, and what ``setup`` set."""
+        if self._first is not None:
+            self._first = None
+        else:
+            self.processor = self._make()
+            for name, value in self._kept.items():
+                object.__setattr__(self.processor, name, value)
+        self.reset_account()
+        self._process = self.processor.process
+        self.emits = _is_generator(self._process)
+
+    def teardown(self) -> None:
+        """Let the processor clear up."""
+        if hasattr(self, "processor"):
+            self.guard(self.processor.teardown, NO_ITEM)
+
+    # -- items --
+
+    def outputs(self, item: Any) -> Iterator[Any]:
+        """What the processor gives for one item, as it gives it."""
+        self.items_in += 1
+        if not self.emits:
+            result = self.guard(self._process, item, item)
+            if result is None:
+                self.filtered += 1
+                return
+            self.items_out += 1
+            yield result
+            return
+        count = 0
+        for output in self._drawn(self.guard(self._process, item, item), item):
+            count += 1
+            self.items_out += 1
+            if count > 1:
+                self.added += 1
+            yield output
+        self.filtered += count == 0
+
+    def batch(self, batch: Batch) -> Iterator[Part]:
+        """What the processor gives for a batch, in one part or, where it is slow, in more."""
+        # One item that gives one output has nothing to send before it is done.
+        slow = len(batch.items) > 1 and self._seconds * len(batch.items) > PART_SECONDS
+        if self.emits or slow:
+            return self._batch_in_parts(batch.items, batch.at, batch.size)
+        return iter((self._batch_at_once(batch.items, batch.at, traced=batch.traced),))
+
+    def _batch_at_once(self, items: list[Any], at: MutableSequence[int], *, traced: bool) -> Part:
+        """One output or none for each item: little more than a list comprehension."""
+        started = perf_counter()
+        origins: list[int] | None = None
+        try:
+            if not traced:
+                outputs = self._mapped(items, at)
+            else:
+                every = [self._process(item) for at[0], item in enumerate(items)]
+                outputs = [output for output in every if output is not None]
+                if len(outputs) < len(items):
+                    origins = [index for index, output in enumerate(every) if output is not None]
+        except self._passes:
+            raise
+        except BaseException as error:
+            raise stage_error(self.name, items[at[0]], error) from error
+        self._seconds = (perf_counter() - started) / len(items) if items else 0.0
+        self.items_in += len(items)
+        self.items_out += len(outputs)
+        self.filtered += len(items) - len(outputs)
+        return Part(outputs, origins, is_last=True)
+
+    def _mapped(self, items: list[Any], at: MutableSequence[int]) -> list[Any]:
+        """The outputs that are not None.
+
+        To note each item takes as long as the cheapest processor does. A batch of many is of
+        such items, and notes them by the stride.
+        """
+        process = self._process
+        if len(items) < MANY:
+            return [
+                output for at[0], item in enumerate(items) if (output := process(item)) is not None
+            ]
+        rest = iter(items)
+        outputs: list[Any] = []
+        at[1] = STRIDE
+        try:
+            for at[0] in range(0, len(items), STRIDE):
+                outputs += [
+                    output for item in islice(rest, STRIDE) if (output := process(item)) is not None
+                ]
+        except BaseException:
+            at[0] = len(items) - length_hint(rest) - 1
+            raise
+        finally:
+            at[1] = 1
+        return outputs
+
+    def _batch_in_parts(
+        self, items: list[Any], at: MutableSequence[int], size: Callable[[], int]
+    ) -> Iterator[Part]:
+        outputs: list[Any] = []
+        origins: list[int] = []
+        started = part_started = perf_counter()
+        for index, item in enumerate(items):
+            at[0] = index
+            for output in self.outputs(item):
+                outputs.append(output)
+                origins.append(index)
+                if len(outputs) >= size() or perf_counter() - part_started > PART_SECONDS:
+                    yield Part(outputs, origins, is_last=False)
+                    outputs, origins = [], []
+                    part_started = perf_counter()
+        self._seconds = (perf_counter() - started) / len(items) if items else 0.0
+        yield Part(outputs, origins, is_last=True)
+
+    def finish(self) -> Iterator[Any]:
+        """What the processor gives at the end of the stream."""
+        result = self.guard(self.processor.finish, NO_ITEM)
+        if result is None:
+            return
+        is_stream = _is_generator(self.processor.finish)
+        for output in self._drawn(result, NO_ITEM) if is_stream else (result,):
+            self.items_out += 1
+            self.added += 1
+            yield output
+
+    def generate(self) -> Iterator[Any]:
+        """The items of a source."""
+        assert isinstance(self.processor, Source)
+        name = f"{type(self.processor).__name__}.generate()"
+        iterable = self.guard(self.processor.generate, NO_ITEM)
+        for item in self._drawn(self.guard(generated, NO_ITEM, iterable, name), NO_ITEM):
+            self.items_in += 1
+            self.items_out += 1
+            yield item
+
+    def _drawn(self, stream: Iterable[Any], item: Any) -> Iterator[Any]:
+        """The values of the user's iterator, with its errors told as ours."""
+        iterator = iter(stream)
+        try:
+            while True:
+                output = self.guard(next, item, iterator, _END)
+                if output is _END:
+                    return
+                yield output
+        finally:
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                self.guard(close, item)
+
+    def guard(self, function: Callable[..., Any], item: Any, *arguments: Any) -> Any:
+        """Call the user's code, and tell what it raises as a :class:`StageError`.
+
+        Also what is no Exception: ``sys.exit()`` in a processor is a failure of that item. A
+        real Ctrl-C stays what it is.
+        """
+        try:
+            return function(*arguments)
+        except self._passes:
+            raise
+        except BaseException as error:
+            raise stage_error(self.name, item, error) from error
+
+
+PART_SECONDS = 0.01
+"""What is there after so long goes on its way, though the batch is not done."""
+
+MANY = 1024
+"""Items come in batches so large only where each takes the slowest stage less than 1 us."""
+
+STRIDE = 64
+"""How many of them are noted at once."""
+
+NO_ITEM = object()
+"""Stands for the item where there is none: in setup, generate, finish and teardown."""
+
+_END = object()
+
+
+def is_given(node: ProcessorNode) -> bool:
+    """Whether the node is fed by the caller, so that it is no stage."""
+    return node.kind == "feed"
+
+
+def _content(value: Any) -> bytes | None:
+    try:
+        return cloudpickle.dumps(value)
+    except Exception:
+        return None
+
+
+def _is_generator(method: Callable[..., Any]) -> bool:
+    if inspect.isgeneratorfunction(method):
+        return True
+    inner = method.func if isinstance(method, functools.partial) else method
+    if inspect.isfunction(inner) or inspect.ismethod(inner) or isinstance(inner, type):
+        return False
+    return inspect.isgeneratorfunction(getattr(inner, "__call__", None))  # noqa: B004
+
+
+# -- errors --
+
+_BYTES_SHOWN = 60
+_short = Repr()
+_short.maxstring = _short.maxother = 120
+_short.maxlist = _short.maxtuple = _short.maxdict = _short.maxset = 6
+
+_BYTES: tuple[type[Any], ...] = (bytes, bytearray, memoryview)
+
+
+def short(item: Any) -> str:
+    """A short repr of an item for an error; it never fails."""
+    if isinstance(item, _BYTES) and len(item) > _BYTES_SHOWN:
+        return f"{bytes(item[:_BYTES_SHOWN])!r}... ({len(item)} bytes)"
+    try:
+        return _short.repr(item).replace("\n", " ")
+    except BaseException:
+        return f"<{type(item).__name__} whose repr fails>"
+
+
+def stage_error(stage: str, item: object, error: BaseException) -> StageError:
+    """What the caller gets where a processor raised."""
+    text = "".join(traceback.format_exception(type(error), error, _theirs(error)))
+    shown = None if item is NO_ITEM else short(item)
+    return StageError(stage, shown, reason(error), text)
+
+
+def reason(error: BaseException) -> str:
+    """The type and text of an exception, on one line; it never fails."""
+    try:
+        text = str(error)
+    except BaseException:
+        text = "<no text: its str() fails>"
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name
+
+
+def _theirs(error: BaseException) -> Any:
+    """The traceback from the first frame that is not ours."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith(_PACKAGE_FILES):
+            break
+        trace = trace.tb_next
+    return trace
+
+
+__all__ = ["ConveyorError", "Stage", "is_given", "reason", "short", "stage_error"]

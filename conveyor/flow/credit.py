@@ -1,0 +1,82 @@
+"""Credits: how much may be on a link that its receiver has not taken into work yet.
+
+That is backpressure. The receiver gives a credit back when it takes a frame into work (or into
+a join that waits for others), not when the frame arrives: granting on arrival lets a fast
+sender fill the queue, and every result is still right.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Literal
+
+FRAMES = 4
+"""Frames on a link: enough that a worker never waits for the way of a credit."""
+
+BYTES = 40 << 20
+"""Bytes on a link; one frame may always go, however large.
+
+Frames of several MiB flow a quarter faster if there may be a few of them on a link, too.
+"""
+
+
+AHEAD_SECONDS = 0.02
+"""Work that a balanced fork lets wait on a branch where others may be free sooner."""
+
+Due = Literal["now", "idle", "later"]
+"""When a credit has to go back: at once, before the receiver idles, or along with the next."""
+
+
+class Credit:
+    """The sender's account of one link.
+
+    Args:
+        capacity: the most items on the link, or None for no bound in items.
+        frames: the most frames on the link.
+    """
+
+    def __init__(self, capacity: int | None = None, frames: int = FRAMES) -> None:
+        self.capacity = capacity
+        self.frames = frames
+        self._sent: deque[tuple[int, int]] = deque()
+        self.items = 0
+        self.bytes = 0
+        self.service = 0.0
+        """Seconds per item that the slowest stage from here on takes; 0 while unknown."""
+
+    def admits(self, items: int, size: int = 0) -> bool:
+        """Whether a frame of so many items and bytes may be sent now."""
+        if not self._sent:
+            return True
+        if len(self._sent) >= self.frames or self.bytes + size > BYTES:
+            return False
+        return self.capacity is None or self.items + items <= self.capacity
+
+    def send(self, items: int, size: int = 0) -> None:
+        """A frame has been sent."""
+        self._sent.append((items, size))
+        self.items += items
+        self.bytes += size
+
+    def taken(self, frames: int, service: float) -> None:
+        """The receiver has taken the oldest ``frames`` into work, and tells its service time."""
+        if service:
+            self.service = service
+        for _ in range(frames):
+            items, size = self._sent.popleft()
+            self.items -= items
+            self.bytes -= size
+
+    @property
+    def expected(self) -> float:
+        """Seconds that the receiver is expected to take for what is on the link."""
+        return self.items * self.service
+
+    def is_ahead(self, items: int) -> bool:
+        """Whether the receiver has so much waiting that so many more items can stay here."""
+        return bool(self._sent) and self.expected + items * self.service > AHEAD_SECONDS
+
+    @property
+    def in_flight(self) -> int:
+        """How many frames are on the link."""
+        return len(self._sent)

@@ -1,0 +1,60 @@
+"""Our log: loguru's, silent until somebody enables it, and not imported before somebody does.
+
+Loguru takes longer to import than all of Conveyor. Who wants to read a log has imported it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+_LOGURU = "loguru"
+
+
+def silence() -> None:
+    """Disable our log, now or, where loguru has not been imported yet, as soon as it is."""
+    if (loguru := sys.modules.get(_LOGURU)) is not None:
+        loguru.logger.disable("conveyor")
+    else:
+        sys.meta_path.insert(0, _Silencer())
+
+
+def debug(message: str, *arguments: object) -> None:
+    """Log what only those want to know who look for it."""
+    if (logger := loaded()) is not None:
+        logger.opt(depth=1).debug(message, *arguments)
+
+
+def loaded() -> Any:
+    """Loguru's logger, or None where nobody has imported it."""
+    return getattr(sys.modules.get(_LOGURU), "logger", None)
+
+
+class _Silencer:
+    """Finds loguru as it would be found, and disables our log once it is imported."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> ModuleSpec | None:
+        """Find loguru, and nothing else."""
+        if fullname != _LOGURU:
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(_LOGURU)
+        if spec is not None and spec.loader is not None:
+            loader: Any = spec.loader
+            execute = loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                execute(module)
+                module.logger.disable("conveyor")
+
+            loader.exec_module = exec_module
+        return spec

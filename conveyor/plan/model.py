@@ -1,0 +1,158 @@
+"""The plan: a small, closed set of physical things that every engine on processes runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from conveyor.flow.join import LinkIn
+from conveyor.flow.scale import Bounds
+from conveyor.graph import ProcessorNode
+
+WorkerKind = Literal["feed", "source", "stage", "relay", "sink"]
+
+PARENT = -1
+"""The process number of the caller, where the feed and the sink are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A way for frames from one worker to another.
+
+    Attributes:
+        source: the number of the worker that sends.
+        target: the number of the worker that receives.
+        capacity: the most items that it holds, or None where the engine decides.
+        link: how the join in front of the receiver sees it.
+        is_chosen: whether a balanced fork chooses it, by what waits on it.
+        slots: what it belongs to: it is open while all of these are attached.
+    """
+
+    source: int
+    target: int
+    capacity: int | None
+    link: LinkIn
+    is_chosen: bool = False
+    slots: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Fan:
+    """A fork in a way out.
+
+    Attributes:
+        kind: whether each branch gets everything, or one branch gets each frame.
+        branches: channels, by their numbers, or further forks.
+        edges: for each branch, the index of its edge in the user's graph.
+        traced: whether a join behind matches item by item.
+        in_turn: whether a join behind restores the order in which frames entered.
+        slots: for a fork that follows the load, the slot of each branch.
+    """
+
+    kind: Literal["replicated", "balanced"]
+    branches: tuple[WayOut, ...]
+    edges: tuple[int, ...]
+    traced: bool = False
+    in_turn: bool = False
+    slots: tuple[int, ...] = ()
+
+
+WayOut = int | Fan
+"""The number of a channel, or a fork."""
+
+
+@dataclass(frozen=True, slots=True)
+class WayIn:
+    """How a worker joins what it receives.
+
+    Attributes:
+        how: what it does with frames of several channels.
+        join: the id of the join that the user wrote; "" where it is none.
+        channels: the channels that it reads.
+        in_turn: for a zip, whether it also restores the order.
+        traced: whether frames are matched item by item.
+    """
+
+    how: Literal["interleave", "ordered", "zip"] = "interleave"
+    join: str = ""
+    channels: tuple[int, ...] = ()
+    in_turn: bool = False
+    traced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWorker:
+    """One processor instance at work, the feed, the sink, or a relay that only joins.
+
+    Attributes:
+        name: the id of its node, or of the join that a relay stands for; unique.
+        element: the id of what the user wrote, of which it may be a copy.
+        kind: what it does.
+        way_in: what it reads.
+        way_out: where its frames go; None for the sink.
+        process: the number of the process that it is in; ``PARENT`` for the caller's.
+        node: the processor's node, for a source or a stage.
+        slot: what it belongs to: it is there while that is attached; None for always.
+    """
+
+    name: str
+    element: str
+    kind: WorkerKind
+    way_in: WayIn
+    way_out: WayOut | None
+    process: int
+    node: ProcessorNode | None = None
+    slot: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """A fork that follows the load.
+
+    Its branches are *slots*: they are attached and detached while the plan runs. All slots of a
+    plan are numbered together.
+
+    Attributes:
+        fork: its id.
+        least: the fewest branches.
+        slots: all branches that there can be.
+        narrows: whether branches may be detached during a run. What ``finish`` of a detached
+            branch gives comes before the end of the stream, where a zip would take it for what
+            became of an item.
+    """
+
+    fork: str
+    least: int
+    slots: tuple[int, ...]
+    narrows: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What runs.
+
+    Attributes:
+        workers: the feed or source first, the sink last.
+        channels: all ways between them.
+        processes: how many worker processes there are at most, numbered from 0.
+        scaled: the forks that follow the load.
+    """
+
+    workers: tuple[PlannedWorker, ...]
+    channels: tuple[Channel, ...]
+    processes: int
+    scaled: tuple[Scaled, ...] = ()
+
+    @property
+    def bounds(self) -> dict[str, Bounds]:
+        """How wide the forks that follow the load may be, by their ids."""
+        return {one.fork: Bounds(one.least, len(one.slots), one.narrows) for one in self.scaled}
+
+    def workers_with(self, slots: Collection[int]) -> list[int]:
+        """The numbers of the workers that are there while ``slots`` are attached."""
+        return [n for n, w in enumerate(self.workers) if w.slot is None or w.slot in slots]
+
+    def channels_with(self, slots: Collection[int]) -> list[int]:
+        """The numbers of the channels that are open while ``slots`` are attached."""
+        return [n for n, c in enumerate(self.channels) if c.slots.issubset(slots)]

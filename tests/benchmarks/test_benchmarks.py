@@ -1,0 +1,129 @@
+"""The benchmarks run, check what they measure, and write their page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("benchmarks", reason="the benchmarks are not beside the tests")
+
+from benchmarks import measure, report, runner
+from benchmarks.contest import Contestant, Run
+from benchmarks.results import Record
+from benchmarks.targets import Target
+from benchmarks.workloads import WORKLOADS
+
+pytestmark = pytest.mark.quick
+
+CHAIN3 = WORKLOADS["chain3"]
+
+
+def test_a_workload_runs_from_end_to_end():
+    record = Record("chain3", {})
+    few = [replace(one, needs=None) for one in CHAIN3.contestants[:2]]
+    tiny = replace(CHAIN3, contestants=tuple(few))
+
+    runner.run(tiny, record, rounds=2, scale=0.001, tell=lambda _: None)
+
+    assert record.failures == {}
+    assert {name: len(rounds) for name, rounds in record.rounds.items()} == {
+        "conveyor": 2,
+        "hand-raw b=1024": 2,
+    }
+    assert all(r["items/s"] > 0 for rounds in record.rounds.values() for r in rounds)
+
+
+def test_a_wrong_result_has_no_time(monkeypatch):
+    wrong = Contestant("wrong", lambda size: Run([0] * size, 1.0), 10)
+    monkeypatch.setitem(WORKLOADS, "chain3", replace(CHAIN3, contestants=(wrong,)))
+
+    assert set(measure.measure("chain3", "wrong", 10)) == {"wrong"}
+
+
+def test_what_fails_or_is_not_installed_is_told_and_the_others_go_on():
+    gone = Contestant("gone", CHAIN3.contestants[0].run, 10)
+    absent = replace(gone, name="absent", needs="there-is-no-such-package")
+    record = Record("chain3", {})
+    contest = replace(CHAIN3, contestants=(gone, absent, CHAIN3.contestant("serial")))
+
+    runner.run(contest, record, rounds=2, scale=0.001, tell=lambda _: None)
+
+    assert record.failures["absent"] == "not installed"
+    assert record.failures["gone"].startswith("failed")
+    assert len(record.rounds["serial"]) == 2
+
+
+def test_what_hangs_is_killed():
+    outcome = runner.measure(CHAIN3, CHAIN3.contestant("serial"), 10**12, limit=0.01)
+
+    assert outcome == "hung: killed after 0.01 s"
+
+
+def test_a_ratio_is_taken_within_the_rounds_that_both_have():
+    target = Target("at least", 0.5, "items/s", ("other",))
+    rounds = {
+        "conveyor": [{"items/s": 1.0}, {"items/s": 20.0}, {"items/s": 3.0}],
+        "other": [{"items/s": 2.0}, {"items/s": 40.0}, {}],
+    }
+
+    assert target.figure(rounds) == 0.5
+    assert target.is_met(0.5)
+    assert not target.is_met(0.4)
+
+
+def test_the_best_of_several_counts():
+    rounds = {"conveyor": [{"ms": 6.0}], "slow": [{"ms": 12.0}], "fast": [{"ms": 3.0}]}
+
+    assert Target("at most", 1.5, "ms", ("slow", "fast")).figure(rounds) == 2.0
+    assert Target("at most", 1.5, "ms", ("slow", "absent"), by="excess").figure(rounds) == -6.0
+    assert Target("at most", 1.5, "ms", ("absent",)).figure(rounds) is None
+
+
+def test_the_results_are_written_into_the_page(tmp_path):
+    record = Record(
+        "chain3",
+        {"python": "3.11"},
+        {
+            "conveyor": [{"items/s": 2e6}, {"items/s": 4e6}],
+            "hand-raw b=1024": [{"items/s": 4e6}, {"items/s": 5e6}],
+        },
+        {"pypeln": "not installed"},
+    )
+    record.save(tmp_path)
+    kept = Record.load("chain3", tmp_path)
+    assert kept == record
+    page = f"before\n{report.START}\nold\n{report.END}\nafter\n"
+
+    text = report.inserted(page, report.summary([(CHAIN3, record)], "picture.svg"))
+
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
+    assert "| conveyor | 3 M (2 M-4 M) | 1 |" in text
+    assert "| chain3 | items/s: at least 0.7 x hand-raw b=1024 | 0.65 | MISSED |" in text
+    assert "- chain3 (items/s): hand-raw b=1024 1.5 times" in text
+    assert "pypeln: not installed" in text
+    assert text == report.inserted(text, report.summary([(CHAIN3, record)], "picture.svg"))
+
+
+def test_a_page_says_that_nothing_has_been_measured():
+    text = report.inserted(f"{report.START}{report.END}", report.summary([], "picture.svg"))
+
+    assert "Nothing has been measured yet." in text
+
+
+def test_a_page_without_its_marks_is_refused():
+    with pytest.raises(ValueError, match="the page needs"):
+        report.inserted("no marks", "results")
+
+
+def test_every_workload_is_whole():
+    for name, workload in WORKLOADS.items():
+        names = [one.name for one in workload.contestants]
+        metrics = {metric.name for metric in workload.metrics}
+        assert workload.name == name
+        assert len(set(names)) == len(names)
+        for target in workload.targets:
+            assert {target.contestant, *target.against} <= set(names)
+            assert target.metric in metrics

@@ -1,0 +1,428 @@
+"""The command line, run as a user runs it: in a process of its own."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from conveyor import DeadLetters
+from tests.leaks import end_of, read_pids
+
+LIMIT = 60
+"""Seconds after which a command counts as hung."""
+
+PIPELINES = """
+import os
+from dataclasses import dataclass
+from conveyor import *
+
+@dataclass
+class Word:
+    text: str
+
+@processor
+def words(line: str):
+    yield from line.split()
+
+@processor
+def word(text: str) -> Word:
+    return Word(text)
+
+class Shout(Processor[Word, str]):
+    def process(self, word):
+        print("shouting")
+        with open("pids", "a") as file:
+            file.write(f"{os.getpid()}\\n")
+        return word.text.upper()
+
+@processor
+def fields(row: dict) -> dict:
+    return {**row, "total": int(row["a"]) + int(row["b"])}
+
+@processor
+def number(text: str) -> float:
+    return float(text)
+
+shout = words >> word >> Shout() % 2
+lenient = number.options(on_error="dead_letter")
+squares = Source(range(4)) >> Processor(lambda n: n * n)
+same = Processor(lambda item: item)
+sets = Processor(lambda item: {item})
+items = [1, 2]
+
+def made():
+    return shout
+
+def with_argument(n):
+    return shout
+
+def unsound():
+    return words & word
+
+def raising():
+    return 1 / 0
+
+class Locked(Processor):
+    def __init__(self):
+        self.lock = open("pids", "a")
+    def process(self, item):
+        return item
+
+def locked():
+    return Locked()
+
+if __name__ == "__main__":
+    raise AssertionError("it was run as a script")
+"""
+
+COMMAND = [sys.executable, "-m", "conveyor"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "lines.py").write_text(PIPELINES)
+    return tmp_path
+
+
+def options(folder: Path) -> dict:
+    path = os.pathsep.join(sys.path)
+    return {"cwd": folder, "env": {**os.environ, "PYTHONPATH": path}, "text": True}
+
+
+def conveyor(folder: Path, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    how = {**options(folder), "timeout": LIMIT, "input": given}
+    ended = subprocess.run([*COMMAND, *arguments], capture_output=True, check=False, **how)
+    assert end_of(read_pids(folder / "pids")) == []
+    return ended
+
+
+def told(ended: subprocess.CompletedProcess[str], code: int) -> str:
+    """What a command that failed says, which is never a traceback of ours."""
+    assert ended.returncode == code, ended.stderr
+    assert ended.stdout == ""
+    assert f"{os.sep}conveyor{os.sep}cli" not in ended.stderr
+    return ended.stderr
+
+
+# -- run --
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("target", ["lines.py:shout", "lines:shout", "lines.py:made"])
+def test_lines_in_lines_out(folder, target):
+    ended = conveyor(folder, "run", target, "--ordered", given="a b\nc\n")
+
+    assert (ended.returncode, ended.stdout) == (0, "A\nB\nC\n")
+    assert ended.stderr.splitlines() == ["shouting"] * 3
+
+
+def test_dead_letters_are_told_and_kept(folder):
+    given = "1\nx\n2\ny\n"
+    ended = conveyor(folder, "run", "lines.py:lenient", "--ordered", given=given)
+    assert (ended.returncode, ended.stdout) == (0, "1.0\n2.0\n")
+    assert [line.partition(" failed on item ")[2][:3] for line in ended.stderr.splitlines()] == [
+        "'x'",
+        "'y'",
+    ]
+
+    conveyor(folder, "run", "lines.py:lenient", "--dead-letters", "letters", given=given)
+    assert [letter.item for letter in DeadLetters.load(folder / "letters")] == ["x", "y"]
+
+
+def test_a_run_that_fails_too_often_ends_and_keeps_its_dead_letters(folder):
+    options = ("--max-failures", "1", "--dead-letters", "letters")
+    ended = conveyor(folder, "run", "lines.py:lenient", *options, given="x\ny\nz\n" * 100)
+    assert ended.returncode == 1
+    assert "max_failures=1" in ended.stderr
+    assert len(DeadLetters.load(folder / "letters")) >= 2
+
+
+def test_a_file_that_is_no_module_is_run_where_it_is(folder):
+    script = folder / "sub" / "an other.py"
+    script.parent.mkdir()
+    script.write_text(
+        "from helper import *\nfrom conveyor import Processor\nrun = Processor(twice)"
+    )
+    (script.parent / "helper.py").write_text("def twice(text):\n    return text * 2")
+
+    ended = conveyor(folder, "run", "sub/an other.py:run", given="ab\n")
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "abab\n", "")
+
+
+def test_a_file_that_guards_nothing_is_not_run_again_in_workers(folder):
+    script = folder / "script.py"
+    body = "print('imported')\nprint((Feed() >> Processor(str.upper) % 2).run(['a']))\n"
+    script.write_text(PIPELINES.partition("if __name__")[0] + body)
+
+    ended = conveyor(folder, "run", "script.py:shout", given="b\n")
+
+    assert (ended.returncode, ended.stdout) == (0, "B\n")
+    assert ended.stderr.splitlines() == ["imported", "['A']", "shouting"]
+
+
+def test_json_lines_and_csv(folder):
+    (folder / "in.csv").write_text('a,b\n1,2\n"3",4\n')
+    run = ["run", "lines.py:fields", "--engine", "inline"]
+
+    as_csv = conveyor(folder, *run, "--input", "in.csv", "--format", "csv")
+    as_json = conveyor(
+        folder, *run, "--format", "jsonl", "--output", "out", given='{"a": 1, "b": 2}\n\n'
+    )
+
+    assert as_csv.stdout == "a,b,total\n1,2,3\n3,4,7\n"
+    assert (as_json.stdout, (folder / "out").read_text()) == ("", '{"a": 1, "b": 2, "total": 3}\n')
+
+
+def test_outputs_may_be_written_in_another_form_than_the_items(folder):
+    run = ["run", "lines.py:same", "--output-format", "jsonl"]
+
+    ended = conveyor(folder, *run, given="größe\r\n\n")
+
+    assert ended.stdout == '"größe"\n""\n'
+
+
+def test_lines_that_are_no_text_pass(folder):
+    command = [*COMMAND, "run", "lines.py:same"]
+    how = {**options(folder), "text": False, "timeout": LIMIT}
+
+    ended = subprocess.run(command, input=b"\xff\xfe\n", capture_output=True, check=False, **how)
+
+    assert (ended.returncode, ended.stdout) == (0, b"\xff\xfe\n")
+
+
+def test_long_lines_and_letters_of_many_bytes_come_whole(folder):
+    given = "".join(f"{'größe' * n}\n" for n in (0, 1, 20_000, 40_000)) + "数据"
+
+    ended = conveyor(folder, "run", "lines.py:same", "--engine", "inline", given=given)
+
+    assert ended.stdout == given + "\n"
+
+
+def test_a_source_needs_no_input(folder):
+    ended = conveyor(folder, "run", "lines.py:squares", "--processes", "1")
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "0\n1\n4\n9\n", "")
+    assert "takes no --input" in told(
+        conveyor(folder, "run", "lines.py:squares", "--input", "lines.py"), 2
+    )
+
+
+def test_the_account_comes_as_json(folder):
+    ended = conveyor(folder, "run", "lines.py:words", "--json", given="a b\n")
+
+    assert json.loads(ended.stderr)["elements"]["words"]["items_out"] == 2
+
+
+def test_a_run_that_fails_says_where_and_exits_with_1(folder):
+    error = told(conveyor(folder, "run", "lines.py:number", given="two\n"), 1)
+
+    assert error.startswith("conveyor: stage 'number' failed on item 'two': ValueError: ")
+
+
+@pytest.mark.parametrize(
+    ("target", "form", "given", "message"),
+    [
+        ("same", "jsonl", "1\n{\n", "line 2 of the input is no JSON: Expecting"),
+        ("sets", "jsonl", "1\n", "can't be written as JSON: Object of type set"),
+        ("same", "csv", "a,b\n1\n", "line 2 of the input has not as many fields as the header"),
+        ("same", "csv", 'a\n"1"2\n', "the input is no CSV behind line 1: "),
+    ],
+)
+def test_what_can_not_be_read_or_written_is_told(folder, target, form, given, message):
+    run = ["run", f"lines.py:{target}", "--format", form, "--engine", "inline"]
+    ended = conveyor(folder, *run, given=given)
+
+    assert ended.returncode == 1
+    assert message in ended.stderr
+
+
+def test_outputs_come_while_the_input_goes_on_and_nobody_reading_ends_it(folder):
+    reader, writer = os.pipe()
+    how = {**options(folder), "stdin": reader, "stdout": subprocess.PIPE}
+    with subprocess.Popen([*COMMAND, "run", "lines.py:words"], **how) as process:
+        assert process.stdout is not None
+        os.close(reader)
+        os.write(writer, b"a b\n" * 1000)
+        assert process.stdout.readline() == "a\n"
+        process.stdout.close()
+        write_for_ever(writer)
+        os.close(writer)
+        assert process.wait(LIMIT) == 141
+
+
+def test_an_output_does_not_wait_for_the_next_item(folder):
+    how = {**options(folder), "stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([*COMMAND, "run", "lines.py:words", "--ordered"], **how) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for given in ("a\nb c\n", "d\nhal", "f e\n"):
+            process.stdin.write(given)
+            process.stdin.flush()
+            for word in given.rpartition("\n")[0].split():
+                assert process.stdout.readline().strip() == {"f": "half"}.get(word, word)
+        process.stdin.close()
+        assert process.stdout.read() == ""
+        assert process.wait(LIMIT) == 0
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_a_closed_standard_stream_is_told(folder, closed):
+    command = f"'{sys.executable}' -m conveyor run lines.py:words {closed}"
+
+    ended = subprocess.run(
+        command, shell=True, capture_output=True, check=False, timeout=LIMIT, **options(folder)
+    )
+
+    assert ended.returncode == 2
+    assert ended.stderr.endswith("put is closed\n")
+
+
+def write_for_ever(fd: int) -> None:
+    """Write until nobody reads any more."""
+    try:
+        while True:
+            os.write(fd, b"a b\n" * 1000)
+    except BrokenPipeError:
+        pass
+
+
+def test_a_closed_pipe_is_no_news(folder):
+    command = f"yes 'a b' | '{sys.executable}' -m conveyor run lines.py:words | head -1"
+
+    ended = subprocess.run(
+        command, shell=True, capture_output=True, check=False, timeout=LIMIT, **options(folder)
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "a\n", "")
+
+
+def test_ctrl_c_ends_it_quietly(folder):
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    how = {**options(folder), **pipes, "start_new_session": True}
+    with subprocess.Popen([*COMMAND, "run", "lines.py:words"], **how) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write("a\n" * 10)
+        process.stdin.flush()
+        assert process.stdout.readline() == "a\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(LIMIT) == 130
+        assert process.stderr.read() == ""
+
+
+# -- check, draw, explain --
+
+
+def test_check_says_that_a_pipeline_is_sound(folder):
+    ended = conveyor(folder, "check", "lines.py:shout")
+
+    assert ended.stdout == "lines.py:shout is sound: words >> word >> Shout() % 2\n"
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_check_tells_what_is_not_sound(folder):
+    error = told(conveyor(folder, "check", "lines.py:unsound"), 1)
+    ended = conveyor(folder, "check", "lines.py:unsound", "--json")
+
+    assert "words & word\n          ^\n" in error
+    assert "Traceback" not in error
+    assert (ended.returncode, json.loads(ended.stdout)["rules"]) == (1, ["join"])
+
+
+def test_check_finds_what_can_not_travel(folder):
+    error = told(conveyor(folder, "check", "lines.py:locked"), 1)
+
+    assert "the processor of stage 'locked' can't be sent to its worker: self.lock" in error
+
+
+def test_draw_writes_a_picture_or_prints_it(folder):
+    written = conveyor(folder, "draw", "lines.py:shout", "--output", "shout.svg")
+    printed = conveyor(folder, "draw", "lines.py:shout", "--format", "mmd")
+
+    assert (written.returncode, written.stdout) == (0, "")
+    assert (folder / "shout.svg").read_text().startswith("<svg ")
+    assert printed.stdout.startswith("flowchart LR\n")
+    assert ".svg, .mmd" in told(conveyor(folder, "draw", "lines.py:shout", "--output", "a.b"), 2)
+
+
+def test_explain_is_a_text_or_json(folder):
+    text = conveyor(folder, "explain", "lines.py:shout", "--processes", "2").stdout
+    value = json.loads(conveyor(folder, "explain", "lines.py:shout", "--json").stdout)
+
+    assert "- processes=2: words and word share a process" in text
+    assert value["processes"] == 4
+    assert {"source": "feed", "target": "words", "capacity": None} in value["channels"]
+
+
+# -- what does not fit --
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("lines", "TARGET is module:name or file.py:name, not 'lines'"),
+        ("no.py:shout", "there is no file 'no.py'"),
+        ("no_module:shout", "there is no module 'no_module'"),
+        ("lines.py:no", "there is no 'no' in lines.py; of pipelines it has words, word, "),
+        ("lines.py:items", "lines.py:items is no pipeline, but of type list"),
+        ("lines.py:with_argument", "can't be called without arguments: missing a required"),
+        ("lines.py:dict", "there is no 'dict'"),
+    ],
+)
+def test_a_target_that_is_none_is_told_with_2(folder, target, message):
+    assert message in told(conveyor(folder, "check", target), 2)
+
+
+def test_what_the_users_code_raises_is_shown_from_there_on(folder):
+    (folder / "syntax.py").write_text("def")
+
+    raised = told(conveyor(folder, "check", "lines.py:raising"), 1).splitlines()
+    unreadable = told(conveyor(folder, "check", "syntax:a"), 1)
+
+    assert raised[0] == "conveyor: Traceback (most recent call last):"
+    assert "lines.py" in raised[1]
+    assert raised[-1] == "ZeroDivisionError: division by zero"
+    assert "SyntaxError" in unreadable
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("fly",), ("run",), ("run", "lines.py:same", "--processes", "x")],
+    ids=" ".join,
+)
+def test_a_command_that_is_none_exits_with_2(folder, arguments):
+    assert "usage: conveyor" in told(conveyor(folder, *arguments), 2)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--processes", "0"), ("--input", "no such file")], ids=" ".join
+)
+def test_values_that_do_not_fit_are_told_with_2(folder, arguments):
+    error = told(conveyor(folder, "run", "lines.py:same", *arguments), 2)
+
+    assert error.startswith("conveyor: ")
+    assert len(error.splitlines()) == 1
+
+
+def test_help_has_examples_and_the_exit_codes(folder):
+    ended = conveyor(folder, "--help")
+
+    assert "conveyor run pipelines.py:clean < raw.txt > clean.txt" in ended.stdout
+    assert "141  nobody reads the output any more" in ended.stdout
+
+
+def test_the_command_is_installed_with_the_package():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+    module, _, name = project["project"]["scripts"]["conveyor"].partition(":")
+
+    assert callable(getattr(importlib.import_module(module), name))

@@ -1,0 +1,632 @@
+# ruff: noqa: PLW0108 - where a lambda stands is the line that an error must tell
+"""The construction rules: what keeps them passes, and each defect is found, marked and named."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from inspect import currentframe
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conveyor import (
+    AUTO,
+    Auto,
+    BalancedFork,
+    ConstructionError,
+    ConveyorError,
+    Feed,
+    ImplicitPipeWarning,
+    Join,
+    Pipe,
+    Pipeline,
+    Processor,
+    ReplicatedFork,
+    Source,
+    UsageError,
+)
+from tests.dsl.refusals import refused
+from tests.strategies import (
+    JOINS,
+    Named,
+    a,
+    b,
+    bare,
+    branches,
+    c,
+    d,
+    e,
+    evaluated,
+    forks,
+    fragments,
+    identities,
+    opened,
+    pipelines,
+    s,
+    workers,
+)
+
+pytestmark = pytest.mark.quick
+
+some = fragments(2)
+
+
+# -- what is right --
+
+
+@given(pipelines())
+def test_a_right_pipeline_compiles_without_a_warning(pipeline):
+    assert pipeline.compile().check()
+
+
+@given(pipelines(2), some)
+def test_what_is_right_can_be_laid_behind_a_start(start, fragment):
+    assert (start >> fragment).compile()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Pipeline(a)",
+        "Pipeline(a, Pipe(), b)",
+        "Pipeline(a, Pipe(), ReplicatedFork(b, c), Pipe(), Join(), d)",
+        "Pipeline(a, Pipe(), BalancedFork(b), c)",
+        "Pipeline(a >> Pipe(), b)",
+        "Pipeline(a, Pipe() >> b)",
+        "Pipeline(Pipeline(a, Pipe(), b), Pipe(capacity=3), c)",
+        "Pipeline(s, Pipe(), Pipe(), a)",
+        "a >> b * c & d",
+        "a >> b * 1",
+        "Feed() >> a % AUTO & b",
+    ],
+)
+def test_what_has_all_its_pipes_is_not_warned_of(text):
+    assert evaluated(text).compile()
+
+
+# -- element-type --
+
+FOREIGN = [
+    (print, "Processor(print)"),
+    (len, "Processor(len)"),
+    (lambda x: x, "Processor(lambda)"),
+    (Named, "Named()"),
+    (Source, "Source()"),
+    ([1, 2], "run(items)"),
+    ([a, b], "one by one"),
+    ({"a": 1}, "Source(items)"),
+    ("text", "run(items)"),
+    (range(3), "run(items)"),
+    (np.array([1, 2]), "run(items)"),
+    (2.5, "width of a fork"),
+    (None, "processors, sources"),
+    (object(), "processors, sources"),
+    (int, "Processor(int)"),
+]
+
+
+@pytest.mark.parametrize(("value", "hint"), FOREIGN, ids=lambda x: str(x)[:12])
+@pytest.mark.parametrize("operator", [">>", "&"])
+def test_a_foreign_value_behind_an_operator_is_told_with_its_own_hint(operator, value, hint):
+    fork = a >> b * c
+    write = {">>": lambda: fork >> value, "&": lambda: fork & value}[operator]
+    assert hint in refused(write, "element-type").hints[0]
+
+
+@pytest.mark.parametrize("value", [x for x, _ in FOREIGN if not isinstance(x, float)])
+def test_a_foreign_value_beside_a_fork_operator_is_told(value):
+    refused(lambda: a * value, "element-type")
+    refused(lambda: a % value, "element-type")
+
+
+@pytest.mark.parametrize(
+    "value", [print, lambda x: x, [1, 2], {"a": 1}, range(3), 3, 2.5, None, np.array([1]), object()]
+)
+def test_a_foreign_value_before_an_operator_is_told(value):
+    for told in (
+        refused(lambda: value >> a, "element-type"),
+        refused(lambda: value * a, "element-type"),
+        refused(lambda: value % a, "element-type"),
+        refused(lambda: value & a, "element-type"),
+    ):
+        assert told.message.count("rule:") == 1
+
+
+@given(some, st.sampled_from([print, Named, [1], None, {}, 1.5]))
+def test_a_foreign_value_in_any_expression_is_marked(fragment, value):
+    told = refused(lambda: fragment >> value, "element-type")
+    assert told.shown[0].endswith(">> " + told.marked[0])
+
+
+@given(st.lists(some, min_size=1, max_size=3), st.sampled_from([print, Named, [1], None, 3]))
+def test_a_foreign_value_in_an_explicit_pipeline_is_marked(parts, value):
+    links = [x for part in parts for x in (part, Pipe())]
+    told = refused(lambda: Pipeline(*links, value), "element-type")
+    assert told.message.startswith(told.marked[0])
+
+
+@pytest.mark.parametrize("fork", [ReplicatedFork, BalancedFork])
+def test_a_foreign_branch_is_marked(fork):
+    assert refused(lambda: fork(a, print, b), "element-type").marked == ["print"]
+
+
+def test_a_class_is_told_to_be_instantiated():
+    told = refused(lambda: a >> Named >> b, "element-type")
+    assert (told.marked, told.hints) == (["Named"], ["write Named()\n"])
+
+
+def test_a_width_on_the_wrong_side_is_told_to_change_sides():
+    assert "a * 3" in refused(lambda: 3 * a, "element-type").hints[0]
+    assert "(a >> b) % 3" in refused(lambda: 3 % (a >> b), "element-type").hints[0]
+    assert "a * True" not in refused(lambda: True * a, "element-type").hints[0]
+
+
+def test_auto_where_no_width_fits_is_told():
+    assert "% AUTO" in refused(lambda: a >> AUTO, "element-type").hints[0]
+    assert "% AUTO" in refused(lambda: AUTO % a, "element-type").hints[0]
+
+
+def test_an_element_is_no_item_of_join():
+    told = refused(lambda: Join(a), "join")
+    assert told.marked == ["a"]
+
+
+def test_an_unknown_join_is_a_usage_error():
+    with pytest.raises(UsageError, match="interleave"):
+        Join("sorted")
+
+
+@pytest.mark.parametrize("function", [lambda: 3, lambda x, y: x, lambda x, *, y: x])
+def test_a_function_of_other_than_one_argument_is_told_at_compile(function):
+    pipeline = a >> Processor(function)
+    told = refused(lambda: pipeline.compile(), "element-type")
+    assert told.marked == ["Processor(lambda)"]
+
+
+def test_what_a_function_lacks_is_told_with_bind():
+    pipeline = a >> Processor(pow)
+    assert "bind(exp=...)" in refused(lambda: pipeline.compile(), "element-type").hints[0]
+
+
+def test_a_process_of_other_than_one_argument_is_told_at_compile():
+    class Two(Processor):
+        def process(self, item, other):
+            return item
+
+    assert "other" in refused(lambda: Two().compile(), "element-type").message
+
+
+# -- truth, length, iteration --
+
+
+def test_an_element_has_no_truth_value():
+    told = refused(lambda: a and b, "element-type")
+    assert "a & b" in told.hints[0]
+    refused(lambda: not a >> b, "element-type")
+    refused(lambda: bool(a * b & c), "element-type")
+
+
+@given(some)
+def test_an_element_has_no_length_and_no_items(fragment):
+    with pytest.raises(TypeError):
+        len(fragment)
+    with pytest.raises(TypeError):
+        iter(fragment)
+    with pytest.raises(TypeError):
+        _ = 1 in fragment
+
+
+def test_an_element_can_be_looked_for_in_a_list():
+    assert a >> b in [c, a >> b]
+    assert [c, a >> b].index(a >> b) == 1
+
+
+# -- start --
+
+
+@given(forks(), st.booleans())
+def test_a_fork_starts_no_pipeline(fork, joined):
+    pipeline = fork & a if joined else fork
+    told = refused(lambda: pipeline.compile(), "start")
+    assert "Feed() >> " in told.hints[0]
+    assert evaluated(told.hints[0].removeprefix("write ")) == Feed() >> pipeline
+
+
+@given(identities(), some)
+def test_a_pipe_starts_no_pipeline(pipe, fragment):
+    pipeline = pipe >> fragment
+    told = refused(lambda: pipeline.compile(), "start")
+    assert told.marked == [repr(pipe)]
+    assert (Feed() >> pipeline).compile()
+
+
+@given(st.sampled_from(JOINS), some)
+def test_a_join_starts_no_pipeline(how, fragment):
+    pipeline = Join(how) >> fragment
+    told = refused(lambda: pipeline.compile(), "start")
+    assert told.marked == [repr(Join(how))]
+
+
+def test_start_is_told_by_run_and_stream_and_open_too():
+    refused(lambda: (a * b).run([1], engine="inline"), "start")
+    refused(lambda: (a * b).stream([1], engine="inline"), "start")
+    refused(lambda: (a * b).open(), "start")
+
+
+def test_an_empty_pipeline_is_refused():
+    refused(lambda: Pipeline(), "start")
+
+
+# -- source-first --
+
+
+@given(some, st.sampled_from([s, Feed(), Source([1])]))
+def test_a_source_behind_something_is_refused(fragment, source):
+    told = refused(lambda: fragment >> source, "source-first")
+    assert told.marked == [repr(source)]
+    assert refused(lambda: fragment >> (source >> a), "source-first").marked == [repr(source)]
+    assert refused(lambda: Pipe() >> source, "source-first").marked == [repr(source)]
+    refused(lambda: Pipeline(fragment, Pipe(), source), "source-first")
+
+
+@given(branches(1), st.sampled_from([s, Feed(), s >> a]))
+def test_a_source_in_a_branch_is_refused(branch, source):
+    refused(lambda: source * 2, "source-first")
+    refused(lambda: source % AUTO, "source-first")
+    refused(lambda: bare(branch, "*") * source, "source-first")
+    refused(lambda: BalancedFork(branch, source), "source-first")
+
+
+@given(opened())
+def test_a_source_behind_a_join_is_refused(fork):
+    refused(lambda: fork & s, "source-first")
+
+
+def test_the_one_source_that_is_wrong_is_marked():
+    told = refused(lambda: s >> s, "source-first")
+    assert (told.shown, told.marked) == (["s >> s"], ["s"])
+    assert told.message.splitlines()[2] == "    " + " " * 5 + "^"
+
+
+# -- pipe --
+
+
+def warned(write) -> list:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        write()
+    return caught
+
+
+@given(workers(), workers())
+def test_a_missing_pipe_is_inserted_and_warned_of(x, y):
+    with pytest.warns(ImplicitPipeWarning, match="Pipe\\(\\)"):
+        pipeline = Pipeline(x, y)
+    assert pipeline == x >> y
+
+
+@pytest.mark.parametrize(
+    ("write", "right", "count"),
+    [
+        (lambda: Pipeline(a, ReplicatedFork(b, c)), "a >> b * c", 1),
+        (lambda: Pipeline(a, Pipe(), b * c, Join(), d), "a >> b * c & d", 1),
+        (lambda: Pipeline(a, b * c, Join(), d), "a >> b * c & d", 2),
+        (lambda: Pipeline(a, b, c), "a >> b >> c", 2),
+        (lambda: Pipeline(b * c, d % e), "b * c >> d % e", 1),
+        (lambda: Pipeline(b * c, Pipe(), Join(), d % e), "b * c & d % e", 1),
+        (lambda: Pipeline(a >> b, c), "a >> b >> c", 1),
+        (lambda: Pipeline(s, a), "s >> a", 1),
+    ],
+)
+def test_each_place_of_a_missing_pipe_is_named(write, right, count):
+    found = warned(write)
+    assert [w.category for w in found] == [ImplicitPipeWarning] * count
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert write() == evaluated(right)
+
+
+def test_the_warning_is_at_the_users_line():
+    (found,) = warned(write := lambda: Pipeline(a, b))
+    assert (found.filename, found.lineno) == (__file__, write.__code__.co_firstlineno)
+    assert "between a and b" in str(found.message)
+
+
+def test_the_warning_is_at_the_users_line_with_type_arguments_too():
+    (found,) = warned(write := lambda: Pipeline[int, int](a, b))
+    assert (found.filename, found.lineno) == (__file__, write.__code__.co_firstlineno)
+
+
+def test_a_warning_made_an_error_stops_the_pipeline():
+    with pytest.raises(ImplicitPipeWarning):
+        Pipeline(a, b)
+
+
+# -- fork-width --
+
+
+@pytest.mark.parametrize("width", [0, -1, True, False, 2.0, 2.5, 1j, np.int64(0), np.float32(2)])
+def test_a_width_that_is_no_int_of_one_or_more_is_refused(width):
+    assert refused(lambda: a * width, "fork-width").marked
+    assert refused(lambda: (a >> b) % width, "fork-width").marked
+
+
+def test_the_width_is_marked():
+    assert refused(lambda: s >> a * -3 & b, "fork-width").marked == ["-3"]
+
+
+@pytest.mark.parametrize("width", [1, 3, np.int64(2)])
+def test_a_computed_width_is_fine(width):
+    assert a * width == ReplicatedFork(*[a] * int(width))
+
+
+@pytest.mark.parametrize("fork", [ReplicatedFork, BalancedFork])
+def test_a_fork_without_branches_is_refused(fork):
+    refused(lambda: fork(), "fork-width")
+
+
+def test_auto_is_for_balanced_forks():
+    assert "a % AUTO" in refused(lambda: a * AUTO, "fork-width").hints[0]
+
+
+@pytest.mark.parametrize("bounds", [{"min": 0}, {"min": 2, "max": 1}, {"max": 1.5}, {"min": True}])
+def test_bounds_of_auto_that_make_no_sense_are_refused(bounds):
+    with pytest.raises(TypeError):
+        Auto(**bounds)
+
+
+# -- mixed-fork --
+
+
+@given(branches(1), branches(1), branches(1))
+def test_a_bare_fork_of_the_other_kind_on_the_left_is_refused(x, y, z):
+    copies, shares = bare(x, "*") * y, bare(x, "%") % y
+    assert refused(lambda: copies % z, "mixed-fork").marked == ["%"]
+    assert refused(lambda: copies % 3, "mixed-fork").marked == ["%"]
+    assert refused(lambda: copies % AUTO, "mixed-fork").marked == ["%"]
+    assert refused(lambda: shares * z, "mixed-fork").marked == ["*"]
+    assert refused(lambda: ReplicatedFork(x, y) % z, "mixed-fork").marked == ["%"]
+
+
+@given(branches(1), branches(1), branches(1))
+def test_both_ways_to_write_mixed_forks_are_offered_and_right(x, y, z):
+    copies = bare(x, "*") * y
+    inner, outer = refused(lambda: copies % z, "mixed-fork").hints[0].splitlines()
+    inner, outer = inner.split(": ", 1)[1], outer.split(": ", 1)[1]
+    assert evaluated(outer) == BalancedFork(copies, z)
+    if not isinstance(y, (ReplicatedFork, BalancedFork)) and not isinstance(x, ReplicatedFork):
+        assert evaluated(inner) == ReplicatedFork(x, BalancedFork(y, z))
+
+
+def test_the_ways_out_of_mixed_forks_are_accepted():
+    assert a * (b % 3) == ReplicatedFork(a, BalancedFork(b, b, b))
+    assert (Pipe() >> a % 3) * b == ReplicatedFork(BalancedFork(a, a, a), b)
+
+
+# -- join --
+
+
+@given(workers(), some)
+def test_joining_without_a_fork_is_refused(x, y):
+    told = refused(lambda: x & y, "join")
+    assert told.marked == ["&"]
+    assert evaluated(told.hints[0].split("write: ")[1]) == x >> y
+    refused(lambda: x >> Join() >> y, "join")
+    refused(lambda: Pipeline(x, Pipe(), Join()), "join")
+
+
+@given(opened(), some)
+def test_joining_what_is_joined_is_refused(fork, y):
+    assert refused(lambda: (fork & Join()) & y, "join").marked == ["&"]
+    refused(lambda: fork & a & y, "join")
+
+
+@given(branches(1), st.sampled_from(JOINS))
+def test_a_join_closes_no_fork_from_inside(branch, how):
+    assert refused(lambda: bare(branch, "*") * Join(how), "join").marked == [repr(Join(how))]
+    assert refused(lambda: (Join(how) >> a) % 3, "join").marked
+    assert refused(lambda: ReplicatedFork(branch, Pipe(capacity=1) >> Join(how)), "join").marked
+
+
+# -- zip --
+
+
+@given(some, branches(1), branches(1))
+def test_a_zip_of_a_balanced_fork_is_refused(before, x, y):
+    fork = bare(x, "%") % y
+    assert refused(lambda: before >> fork >> Join("zip"), "zip").marked == ['Join("zip")']
+    assert refused(lambda: fork & Join("zip") >> a, "zip").marked == ['Join("zip")']
+    refused(lambda: Pipeline(before, Pipe(), fork, Pipe(), Join("zip")), "zip")
+    refused(lambda: a % AUTO & Join("zip"), "zip")
+
+
+@given(branches(1), branches(1))
+def test_a_zip_of_a_nested_balanced_fork_is_refused(x, y):
+    nested = ReplicatedFork(x, a >> BalancedFork(y))
+    refused(lambda: nested & Join("zip"), "zip")
+    refused(lambda: (x >> nested) & Join("zip"), "zip")
+
+
+@given(branches(1), branches(1))
+def test_a_zip_of_closed_balanced_forks_is_fine(x, y):
+    fork = ReplicatedFork(a, BalancedFork(x, y) & b)
+    assert (Feed() >> fork & Join("zip") >> c).compile()
+
+
+# -- types (more of it in test_types) --
+
+
+class Gives(Processor[Any, int]):
+    def process(self, item):
+        return item
+
+
+class Takes(Processor[str, str]):
+    def process(self, item):
+        return item
+
+
+@given(pipelines(1).filter(lambda before: "zip" not in repr(before)), st.booleans())
+def test_what_can_not_fit_is_told_at_compile(before, forked):
+    pipeline = before >> Gives() >> (a * Takes() if forked else Takes())
+    told = refused(lambda: pipeline.compile(), "types")
+    assert told.marked == ["Takes()"]
+    assert "str" in told.message
+    assert "int" in told.message
+
+
+# -- how it is told --
+
+
+def test_several_broken_rules_are_told_at_once():
+    told = refused(lambda: Pipeline(a, Pipe(), print, Pipe(), Join(), [1], Named, s))
+    assert told.rules == ("element-type", "join", "element-type", "element-type", "source-first")
+    assert told.marked == ["print", "Join()", "[1]", "Named", "s"]
+    assert "5 rules are broken" in told.message
+
+
+def test_both_operands_are_told_at_once():
+    assert refused(lambda: s * Feed()).marked == ["s", "Feed()"]
+    assert refused(lambda: a * b % print).rules == ("mixed-fork", "element-type")
+    assert refused(lambda: a * b % 0).rules == ("mixed-fork", "fork-width")
+    assert refused(lambda: a & s).rules == ("join", "source-first")
+
+
+def test_all_branches_are_told_at_once():
+    assert refused(lambda: ReplicatedFork(s, print, Join())).marked == ["s", "print", "Join()"]
+
+
+def test_compile_tells_all_it_finds():
+    pipeline = Pipe() >> Gives() >> Takes() >> Processor(lambda x, y: x)
+    told = refused(lambda: pipeline.compile())
+    assert set(told.rules) == {"start", "types", "element-type"}
+    assert told.marked[0] == "Pipe()"
+
+
+def test_the_first_rule_is_the_rule():
+    assert refused(lambda: a & s).error.rule == "join"
+
+
+def test_the_line_is_where_the_user_wrote_it():
+    with pytest.raises(ConstructionError) as caught:
+        a >> print
+    line = currentframe().f_lineno - 1
+    assert f"{__file__}:{line}" in str(caught.value)
+
+
+def test_the_line_is_the_users_inside_of_a_constructor_too():
+    class Nested(Processor):
+        def __init__(self):
+            self.inner = refused(lambda: a >> print)
+
+        def process(self, item):
+            return item
+
+    assert Nested().inner
+
+
+def test_the_line_is_the_users_with_type_arguments_too():
+    refused(lambda: Pipeline[int, int](a, Pipe(), 3), "element-type")
+    refused(lambda: Processor[int, int](3), "element-type")
+    refused(lambda: ReplicatedFork[int, int](), "fork-width")
+
+
+def test_a_long_expression_is_cut_to_the_part_that_is_wrong():
+    long = a >> b
+    for _ in range(60):
+        long = long >> c
+    told = refused(lambda: long >> print >> long, "element-type")
+    assert told.marked == ["print"]
+    assert max(map(len, told.message.splitlines())) < 140
+
+
+def test_a_repr_of_many_lines_keeps_the_mark_in_its_place():
+    class Tall(Named):
+        def __repr__(self):
+            return "Tall(\n)"
+
+    told = refused(lambda: Tall("t") >> print, "element-type")
+    assert told.marked == ["print"]
+
+
+def test_a_foreign_value_whose_repr_fails_is_told_all_the_same():
+    class Mute:
+        def __repr__(self):
+            raise RuntimeError
+
+    refused(lambda: a >> Mute(), "element-type")
+
+
+def test_a_construction_error_pickles():
+    error = refused(lambda: a * b % 0).error
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.rule, again.rules) == (str(error), error.rule, error.rules)
+
+
+def test_a_construction_error_is_a_type_error():
+    assert issubclass(ConstructionError, (ConveyorError, TypeError))
+    assert issubclass(ConstructionError, TypeError)
+
+
+# -- capacity and options --
+
+
+@pytest.mark.parametrize("capacity", [0, -1, 1.5, True, "3"])
+def test_a_capacity_is_an_int_of_one_or_more(capacity):
+    with pytest.raises(UsageError, match="capacity"):
+        Pipe(capacity=capacity)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"name": ""},
+        {"name": 3},
+        {"retries": -1},
+        {"retries": 1.5},
+        {"retries": True},
+        {"on_error": "ignore"},
+        {"on_error": None},
+        {"timeout": 0},
+        {"timeout": -1.5},
+        {"timeout": "1"},
+        {"timeout": float("nan")},
+        {"restarts": "many"},
+    ],
+    ids=str,
+)
+def test_an_ill_typed_option_is_refused_at_once(option):
+    (name,) = option
+    with pytest.raises(UsageError, match=name) as caught:
+        a.options(**option)
+    assert isinstance(caught.value, (ConveyorError, TypeError))
+
+
+def test_an_unknown_option_is_refused_with_the_nearest_one():
+    with pytest.raises(UsageError, match="retries"):
+        a.options(retrys=1)
+    with pytest.raises(UsageError, match="on_error"):
+        a.options(brand_new=1)
+
+
+@pytest.mark.parametrize("element", [Pipe(), Join(), Feed(), Pipe() * 2])
+def test_what_has_no_worker_takes_no_options(element):
+    with pytest.raises(UsageError):
+        element.options(retries=1)
+
+
+def test_a_name_is_for_one_processor():
+    with pytest.raises(UsageError, match="name"):
+        (a >> b).options(name="x")
+
+
+@given(some)
+def test_options_of_a_sequence_are_those_of_every_processor_in_it(fragment):
+    pipeline = a >> fragment
+    graph = pipeline.options(timeout=1.5).compile()
+    assert {node.settings.timeout for node in graph.processors if node.kind == "processor"} == {1.5}
+    assert len(graph.nodes) == len(pipeline.compile().nodes)

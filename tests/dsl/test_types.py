@@ -1,0 +1,512 @@
+# ruff: noqa: PLW0108 - where a lambda stands is the line that an error must tell
+"""The rule `types`: what surely can't fit is refused, what might fit never is."""
+
+from __future__ import annotations
+
+import decimal
+import enum
+import functools
+import os
+import pathlib
+import typing
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    NewType,
+    Protocol,
+    TypedDict,
+    TypeVar,
+)
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conveyor import AUTO, ConstructionError, Feed, Join, Pipe, Processor, Source, processor, source
+from tests.dsl.refusals import refused
+
+pytestmark = pytest.mark.quick
+
+T = TypeVar("T")
+Given = TypeVar("Given")
+Taken = TypeVar("Taken")
+Bound = TypeVar("Bound", bound=int)
+
+
+class Animal: ...
+
+
+class Dog(Animal): ...
+
+
+class Cat(Animal): ...
+
+
+class Box(Generic[T]): ...
+
+
+class IntBox(Box[int]): ...
+
+
+class Barks(Protocol):
+    def bark(self) -> str: ...
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+class Movie(TypedDict):
+    title: str
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+UserId = NewType("UserId", int)
+
+
+def gives(hint: Any) -> Processor[Any, Any]:
+    class Gives(Processor[Any, hint]):
+        def process(self, item):
+            return item
+
+    return Gives()
+
+
+def takes(hint: Any) -> Processor[Any, Any]:
+    class Takes(Processor[hint, Any]):
+        def process(self, item):
+            return item
+
+    return Takes()
+
+
+CAN_NOT_FIT = [
+    (int, str),
+    (str, int),
+    (bytes, str),
+    (str, bytes),
+    (Dog, Cat),
+    (Animal, int),
+    (pathlib.Path, str),
+    (decimal.Decimal, float),
+    (Colour, int),
+    (list, dict),
+    (list[int], str),
+    (list[int], list[str]),
+    (list[int], Sequence[str]),
+    (dict[str, int], Mapping[str, str]),
+    (dict[str, int], list[str]),
+    (list[list[int]], list[list[str]]),
+    (tuple[int, str], tuple[int, int]),
+    (tuple[int, int], tuple[int, int, int]),
+    (Box[int], Box[str]),
+    (int | None, str),
+    (int | bytes, str | list[int]),
+    (str, Literal[1, 2]),
+    (Literal["a"], int),
+    (UserId, str),
+    (Movie, list),
+    (Movie, str),
+    (Annotated[int, "metres"], str),
+    (int, Iterable[int]),
+    (type[int], int),
+]
+
+MIGHT_FIT = [
+    (int, int),
+    (Any, int),
+    (int, Any),
+    (object, int),
+    (int, object),
+    (Dog, Animal),
+    (Animal, Dog),
+    (int, float),
+    (float, int),
+    (bool, float),
+    (int, complex),
+    (np.float64, float),
+    (np.int64, int),
+    (float, np.float32),
+    (bytearray, bytes),
+    (int, int | str),
+    (int | str, int),
+    (int | None, int),
+    (int | None, int | None),
+    (int, typing.Optional[int]),  # noqa: UP045
+    (str, Sequence[str]),
+    (str, Iterable[int]),
+    (list, list[int]),
+    (list[int], list),
+    (list[Any], list[int]),
+    (list[int], list[float]),
+    (list[Dog], Sequence[Animal]),
+    (list[Animal], list[Dog]),
+    (list[int], Iterable[int]),
+    (list[int | str], list[int]),
+    (deque[int], Sequence[int]),
+    (dict[str, int], Mapping[str, float]),
+    (dict[str, int], Iterable[str]),
+    (dict, Mapping[str, int]),
+    (Counter[str], dict[str, int]),
+    (defaultdict[str, int], dict[str, int]),
+    (OrderedDict[str, int], Mapping[str, int]),
+    (tuple[int, str], tuple[int, str]),
+    (tuple[int, str], tuple),
+    (tuple[int, ...], tuple[int, int]),
+    (tuple[int, int], tuple[int, ...]),
+    (tuple[int, int], Sequence[int]),
+    (Point, tuple[int, int]),
+    (tuple[int, int], Point),
+    (Box[int], Box),
+    (Box, Box[int]),
+    (IntBox, Box[int]),
+    (Box[int], IntBox),
+    (Dog, Barks),
+    (Barks, Dog),
+    (int, Barks),
+    (Sized, Iterable),
+    (Sized, Iterable[int]),
+    (Iterable[int], Sized),
+    (UserId, int),
+    (int, UserId),
+    (Movie, dict[str, Any]),
+    (dict[str, str], Movie),
+    (Movie, Mapping[str, object]),
+    (Literal["a", "b"], str),
+    (str, Literal["a"]),
+    (Literal[1], Literal[2]),
+    (Annotated[int, "metres"], int),
+    (int, Annotated[float, "feet"]),
+    (T, int),
+    (int, T),
+    (list[T], list[int]),
+    (Bound, int),
+    ("Missing", int),
+    (int, "Missing"),
+    (pathlib.Path, os.PathLike),
+    (pathlib.Path, str | os.PathLike[str]),
+    (Callable[[int], str], Callable[[bool], str]),
+    (Callable[[int], str], Callable[..., Any]),
+    (type[int], type),
+    (np.ndarray, np.ndarray[Any, np.dtype[np.float64]]),
+    (typing.List[int], list[int]),  # noqa: UP006
+    (typing.Dict[str, int], typing.Mapping[str, int]),  # noqa: UP006
+]
+
+
+@pytest.mark.parametrize(("out", "into"), CAN_NOT_FIT, ids=str)
+def test_what_surely_can_not_fit_is_refused(out, into):
+    pipeline = gives(out) >> takes(into)
+    assert refused(lambda: pipeline.compile(), "types").marked == ["Takes()"]
+
+
+@pytest.mark.parametrize(("out", "into"), MIGHT_FIT, ids=str)
+def test_what_might_fit_is_not_refused(out, into):
+    assert (gives(out) >> takes(into)).compile()
+
+
+PLAIN = (int, float, str, bytes, list[int], list[str], dict[str, int], tuple[int, str], type(None))
+plain = st.sampled_from((*PLAIN, Any, object, Animal, Dog, Cat, Barks, T, Movie, Point, UserId))
+
+
+def composed(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(
+        inner.map(lambda x: list[x]),
+        st.tuples(inner, inner).map(lambda pair: tuple[pair]),
+        st.tuples(inner, inner).map(lambda pair: typing.Union[pair]),  # noqa: UP007
+        inner.map(lambda x: Mapping[str, x]),
+        inner.map(lambda x: Annotated[x, "note"]),
+    )
+
+
+hints = st.one_of(plain, composed(plain), composed(composed(plain)))
+
+
+@given(hints)
+def test_every_type_fits_itself(hint):
+    assert (gives(hint) >> takes(hint)).compile()
+
+
+@given(hints, st.sampled_from((Any, object)))
+def test_what_is_not_said_fits_everything(hint, unsaid):
+    assert (gives(hint) >> takes(unsaid) >> gives(unsaid) >> takes(hint)).compile()
+
+
+@given(hints, hints)
+def test_a_union_takes_each_of_its_members(hint, other):
+    union = typing.Union[hint, other]  # noqa: UP007
+    assert (gives(hint) >> takes(union)).compile()
+    assert (gives(union) >> takes(other)).compile()
+
+
+@given(hints, hints)
+def test_whatever_the_types_are_they_pass_or_are_refused_by_name(out, into):
+    pipeline = gives(out) >> takes(into)
+    try:
+        rules = pipeline.compile() and ()
+    except ConstructionError as error:
+        rules = error.rules
+    assert rules in ((), ("types",))
+
+
+# -- where the types are said --
+
+
+@processor
+def length(text: str) -> int:
+    return len(text)
+
+
+@processor
+def doubled(n: int) -> int | None:
+    return n * 2 or None
+
+
+@processor
+def words(text: str) -> Iterator[str]:
+    yield from text.split()
+
+
+def test_the_annotations_of_a_function_count():
+    assert (length >> doubled).compile()
+    pipeline = doubled >> length
+    assert refused(lambda: pipeline.compile(), "types").marked == ["length"]
+
+
+def test_a_filter_gives_what_is_not_none():
+    assert (doubled >> doubled).compile()
+    pipeline = doubled >> length
+    assert "gives int\n" in refused(lambda: pipeline.compile()).message
+
+
+def test_a_generator_gives_what_it_yields():
+    assert (words >> length).compile()
+    pipeline = words >> doubled
+    refused(lambda: pipeline.compile(), "types")
+
+
+def test_a_function_that_returns_a_list_gives_a_list():
+    @processor
+    def split(text: str) -> list[str]:
+        return text.split()
+
+    assert (split >> takes(list[str])).compile()
+    pipeline = split >> length
+    refused(lambda: pipeline.compile(), "types")
+
+
+def test_the_annotations_of_process_count():
+    class Half(Processor):
+        def process(self, item: int) -> float:
+            return item / 2
+
+    assert (Half() >> takes(float)).compile()
+    pipeline = length >> Half() >> length
+    refused(lambda: pipeline.compile(), "types")
+
+
+def test_generic_arguments_go_before_annotations():
+    class Odd(Processor[int, str]):
+        def process(self, item: bytes) -> bytes:
+            return item
+
+    assert (gives(int) >> Odd() >> takes(str)).compile()
+
+
+def test_type_arguments_of_the_instance_count():
+    pipeline = Processor[str, int](len) >> Processor[str, str](str.upper)
+    refused(lambda: pipeline.compile(), "types")
+    assert (Source[str](["a"]) >> Processor[str, int](len)).compile()
+
+
+def test_a_generic_subclass_says_what_it_is_made_with():
+    class Same(Processor[T, T]):
+        def process(self, item):
+            return item
+
+    class SameInts(Same[int]): ...
+
+    assert (gives(str) >> Same() >> takes(bytes)).compile()
+    assert (gives(str) >> Same[str]() >> takes(str)).compile()
+    for wrong in (gives(str) >> Same[int](), gives(str) >> SameInts(), SameInts() >> takes(str)):
+        refused(lambda wrong=wrong: wrong.compile(), "types")
+
+
+def test_the_arguments_of_a_generic_subclass_may_stand_in_another_order():
+    class Back(Processor[Taken, Given], Generic[Given, Taken]):
+        def process(self, item):
+            return item
+
+    assert (gives(str) >> Back[int, str]() >> takes(int)).compile()
+    pipeline = gives(int) >> Back[int, str]()
+    refused(lambda: pipeline.compile(), "types")
+
+
+def test_a_source_says_what_it_makes():
+    class Numbers(Source[int]):
+        def generate(self):
+            return range(3)
+
+    @source
+    def lines() -> Iterator[str]:
+        yield "a"
+
+    assert (Numbers() >> doubled).compile()
+    assert (lines >> length).compile()
+    refused(lambda: (Numbers() >> length).compile(), "types")
+    refused(lambda: (lines >> doubled).compile(), "types")
+
+
+@pytest.mark.parametrize(
+    ("hint", "into"),
+    [
+        (list[int], int),
+        (dict[str, int], str),
+        (tuple[int, str], str),
+        (Iterator[int] | None, int),
+        (Box[int], str),
+        (str, str),
+        (Annotated[list[str], "note"], str),
+    ],
+    ids=str,
+)
+def test_what_a_source_function_returns_says_what_is_in_it(hint, into):
+    def items():
+        return []
+
+    items.__annotations__["return"] = hint
+    assert (source(items) >> takes(into)).compile()
+
+
+def test_a_feed_may_say_what_goes_in():
+    assert (Feed[str]() >> length).compile()
+    pipeline = Feed[int]() >> length
+    refused(lambda: pipeline.compile(), "types")
+
+
+# -- through forks and joins --
+
+
+def test_every_branch_must_take_what_comes():
+    pipeline = gives(int) >> doubled * length
+    assert refused(lambda: pipeline.compile(), "types").marked == ["length"]
+
+
+def test_every_branch_must_give_what_is_taken_behind_a_join():
+    pipeline = Feed() >> gives(int) * gives(str) & takes(int)
+    told = refused(lambda: pipeline.compile(), "types")
+    assert told.marked == ["Takes()"]
+    assert "gives str" in told.message
+
+
+def test_a_join_takes_what_each_branch_may_give():
+    assert (Feed() >> gives(int) * gives(str) & takes(int | str)).compile()
+    assert (Feed() >> gives(int) * gives(int | str) & takes(str | int)).compile()
+
+
+def test_a_zip_gives_tuples():
+    fork = Feed() >> gives(int) * gives(str)
+    assert (fork & Join("zip") >> takes(tuple[int, str])).compile()
+    assert (fork & Join("zip") >> takes(tuple)).compile()
+    assert (fork & Join("zip") >> takes(Sequence[int | str])).compile()
+    for wrong in (tuple[str, int], tuple[int, str, int], int, list):
+        pipeline = fork & Join("zip") >> takes(wrong)
+        refused(lambda pipeline=pipeline: pipeline.compile(), "types")
+
+
+def test_a_zip_of_what_is_not_said_fits():
+    fork = Feed() >> Processor(abs) * gives(str) * gives(T)
+    assert (fork & Join("zip") >> takes(tuple[int, str, bytes])).compile()
+
+
+def test_the_join_in_the_order_of_the_source_changes_no_type():
+    pipeline = Feed() >> gives(int) * gives(int) & Join("ordered") >> takes(str)
+    refused(lambda: pipeline.compile(), "types")
+
+
+def test_identity_branches_give_what_they_take():
+    pipeline = gives(int) >> Pipe() * gives(str) & Join("zip") >> takes(tuple[str, str])
+    refused(lambda: pipeline.compile(), "types")
+    assert (gives(int) >> Pipe() * gives(str) & Join("zip") >> takes(tuple[int, str])).compile()
+
+
+@pytest.mark.parametrize("width", [1, 3, AUTO])
+def test_a_mistake_on_many_branches_is_told_once(width):
+    pipeline = gives(int) >> length % width
+    assert refused(lambda: pipeline.compile()).rules == ("types",)
+
+
+def test_a_mistake_behind_an_open_fork_is_told_once():
+    pipeline = Feed() >> (Processor(abs) * Processor(len)) >> doubled >> length
+    assert refused(lambda: pipeline.compile()).rules == ("types",)
+
+
+def test_each_mistake_is_told():
+    pipeline = gives(int) >> length >> takes(str) >> gives(bytes) >> doubled
+    assert refused(lambda: pipeline.compile()).rules == ("types",) * 3
+
+
+# -- where nothing can be said --
+
+
+def test_lambdas_and_builtins_and_partials_say_nothing():
+    silent = (lambda x: x, len, functools.partial(pow, 2), str.upper, int, print)
+    for function in silent:
+        assert (gives(bytes) >> Processor(function) >> takes(Dog)).compile()
+
+
+def test_annotations_that_can_not_be_resolved_say_nothing():
+    def odd(item: Missing) -> AlsoMissing:  # noqa: F821
+        return item
+
+    assert (gives(int) >> Processor(odd) >> takes(str)).compile()
+
+
+def test_annotations_that_are_no_types_say_nothing():
+    def odd(item: "a text with spaces") -> 3 + 4:  # noqa: F722
+        return item
+
+    assert (gives(int) >> Processor(odd) >> takes(str)).compile()
+
+
+def test_annotations_as_text_count_where_they_can_be_resolved():
+    def odd(item: "int") -> "str":  # noqa: UP037
+        return str(item)
+
+    assert (gives(int) >> Processor(odd) >> takes(str)).compile()
+    pipeline = gives(str) >> Processor(odd)
+    refused(lambda: pipeline.compile(), "types")
+
+
+def test_a_bound_method_says_what_its_item_is():
+    class Counting:
+        def add(self, n: int) -> str:
+            return str(n)
+
+    assert (gives(int) >> Processor(Counting().add) >> takes(str)).compile()
+    pipeline = gives(str) >> Processor(Counting().add)
+    refused(lambda: pipeline.compile(), "types")
+
+
+def test_other_arguments_than_the_item_do_not_count():
+    @processor
+    def scaled(n: int, factor: str = "2", *rest: bytes, **more: bytes) -> int:
+        return n * int(factor)
+
+    assert (gives(int) >> scaled.bind(factor="3") >> takes(int)).compile()
+
+
+def test_operators_do_not_ask_for_types():
+    assert repr(gives(int) >> takes(str)) == "Gives() >> Takes()"
+    with pytest.raises(ConstructionError):
+        (gives(int) >> takes(str)).run([1], engine="inline")

@@ -1,0 +1,387 @@
+"""What every engine promises. Each test runs on all of them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import Counter
+
+import pytest
+
+from conveyor import (
+    AUTO,
+    ConveyorError,
+    Feed,
+    Join,
+    JoinError,
+    Pipe,
+    Processor,
+    Source,
+    StageError,
+    UsageError,
+    processor,
+)
+
+pytestmark = pytest.mark.quick
+
+
+class Numbers(Source[int]):
+    def __init__(self, count):
+        self.count = count
+
+    def generate(self):
+        yield from range(self.count)
+
+
+class Add(Processor[int, int]):
+    def __init__(self, amount):
+        self.amount = amount
+
+    def process(self, item):
+        return item + self.amount
+
+
+class Odd(Processor[int, int]):
+    def process(self, item):
+        return item if item % 2 else None
+
+
+class Repeat(Processor[int, int]):
+    def process(self, item):
+        for _ in range(item):
+            yield item
+
+
+class Total(Processor[int, int]):
+    def __init__(self):
+        self.total = 0
+
+    def process(self, item):
+        self.total += item
+
+    def finish(self):
+        return self.total
+
+
+class Mark(Processor[list, list]):
+    def __init__(self, mark):
+        self.mark = mark
+
+    def process(self, item):
+        item.append(self.mark)
+        return item
+
+
+def boom(item):
+    raise ValueError(f"no {item}")
+
+
+same = Processor(abs)
+
+
+def test_a_source_starts_a_pipeline(on):
+    assert (Numbers(5) >> Add(1)).run(**on) == [1, 2, 3, 4, 5]
+
+
+def test_items_are_given_to_run(on):
+    assert (Add(1) >> Add(2)).run(range(100), **on) == list(range(3, 103))
+
+
+def test_no_items_give_no_outputs(on):
+    assert (Add(1) >> Total()).run([], **on) == [0]
+
+
+def test_a_replicated_fork_gives_every_item_to_every_branch(on):
+    assert Counter((Feed() >> Add(0) * Add(10)).run([1, 2], **on)) == Counter([1, 11, 2, 12])
+
+
+def test_a_balanced_fork_gives_each_item_to_one_branch(on):
+    assert sorted((Feed() >> Add(1) % 3).run(range(50), **on)) == list(range(1, 51))
+
+
+def test_an_auto_fork_gives_each_item_to_one_branch(on):
+    assert sorted((Feed() >> Add(1) % AUTO & Add(1)).run(range(50), **on)) == list(range(2, 52))
+
+
+def test_none_returned_is_no_output(on):
+    assert (Feed() >> Odd()).run(range(6), **on) == [1, 3, 5]
+
+
+def test_none_yielded_is_an_output(on):
+    class Nothings(Processor):
+        def process(self, item):
+            yield None
+
+    assert (Feed() >> Nothings() >> Processor(str)).run([1, 2], **on) == ["None", "None"]
+
+
+@pytest.mark.parametrize("item", [None, 0, "", (), False, ValueError("an item"), float("inf")])
+def test_any_value_is_an_item(on, item):
+    (output,) = (Feed() >> Processor(repr)).run([item], **on)
+    assert output == repr(item)
+
+
+def test_an_ordered_join_keeps_the_order_of_the_source(on):
+    pipeline = Feed() >> Repeat() % 3 & Join("ordered") >> same
+    assert pipeline.run(range(30), **on) == [n for n in range(30) for _ in range(n)]
+
+
+def test_an_ordered_join_keeps_the_order_of_branches_for_one_item(on):
+    pipeline = Feed() >> Add(0) * Odd() * Repeat() & Join("ordered") >> same
+    expected = [x for n in range(8) for x in (n, *([n] if n % 2 else []), *([n] * n))]
+    assert pipeline.run(range(8), **on) == expected
+
+
+def test_a_zip_gives_one_tuple_for_each_item(on):
+    pipeline = Feed() >> Add(0) * Add(10) * Pipe() & Join("zip")
+    assert sorted(pipeline.run(range(20), **on)) == [(n, n + 10, n) for n in range(20)]
+
+
+def test_a_zip_leaves_out_what_a_branch_dropped(on):
+    pipeline = Feed() >> Odd() * Pipe() & Join("zip") >> Processor(tuple)
+    assert sorted(pipeline.run(range(9), **on)) == [(n, n) for n in range(9) if n % 2]
+
+
+def test_a_zip_refuses_two_outputs_for_one_item_and_names_the_branch(on):
+    with pytest.raises(JoinError, match="repeat") as caught:
+        (Feed() >> Add(0) * Repeat() & Join("zip")).run([1, 2], **on)
+    assert caught.value.branch == "repeat"
+
+
+def test_a_zip_takes_the_end_of_the_stream_as_one_more_item(on):
+    pipeline = Feed() >> Total() * (Add(1) >> Total()) & Join("zip")
+    assert pipeline.run([1, 2, 3], **on) == [(6, 9)]
+
+
+@processor
+def scaled(item, *, by=1):
+    return item * by
+
+
+def test_a_decorated_function_runs_bound_and_with_options(on):
+    pipeline = Feed() >> scaled.bind(by=3) >> scaled.bind(by=2).options(name="twice") >> scaled
+    assert pipeline.run([1, 2], **on) == [6, 12]
+
+
+def test_a_join_before_a_fork_is_a_mesh(on):
+    pipeline = Feed() >> Add(0) * Add(10) & Add(100) % 2
+    assert sorted(pipeline.run([1, 2], **on)) == [101, 102, 111, 112]
+
+
+def test_what_finish_gives_goes_through_the_rest_of_the_pipeline(on):
+    assert (Feed() >> Total() >> Add(1) >> Total()).run([1, 2], **on) == [4]
+
+
+def test_every_balanced_branch_finishes(on):
+    outputs = (Feed() >> Total() % 3).run(range(100), **on)
+    assert len(outputs) == 3
+    assert sum(outputs) == sum(range(100))
+
+
+def test_branches_have_their_own_copies(on):
+    pipeline = Feed() >> Mark("a") * Mark("b") & Join("zip")
+    assert pipeline.run([[], []], **on) == [(["a"], ["b"])] * 2
+
+
+def test_the_callers_items_are_not_changed(on):
+    items = [[1], [2]]
+    assert (Feed() >> Mark("x")).run(items, **on) == [[1, "x"], [2, "x"]]
+    assert items == [[1], [2]]
+
+
+def test_the_callers_processors_are_not_changed(on):
+    total = Total()
+    assert (Feed() >> total).run([1, 2], **on) == [3]
+    assert total.total == 0
+
+
+def test_ordered_gives_the_order_of_the_inline_engine(on):
+    pipeline = Feed() >> Repeat() % 2 >> Add(0) * Odd() & same % 2
+    expected = pipeline.run(range(25), engine="inline")
+    assert pipeline.run(range(25), ordered=True, **on) == expected
+
+
+def test_a_stream_is_lazy(on):
+    pulled = itertools.count()
+    outputs = (Feed() >> Add(1)).stream(pulled, **on)
+    assert [next(outputs) for _ in range(3)] == [1, 2, 3]
+    outputs.close()
+    assert next(pulled) < 5_000
+
+
+def test_a_stream_of_an_endless_source_can_be_left(on):
+    class Endless(Source[int]):
+        def generate(self):
+            return itertools.count()
+
+    assert list(itertools.islice((Endless() >> Add(1)).stream(**on), 4)) == [1, 2, 3, 4]
+
+
+def test_an_endless_flat_map_can_be_left(on):
+    class Forever(Processor):
+        def process(self, item):
+            yield from itertools.repeat(item)
+
+    assert list(itertools.islice((Feed() >> Forever()).stream([7], **on), 3)) == [7, 7, 7]
+
+
+def test_a_warm_pipeline_counts_anew_and_keeps_what_setup_set(on):
+    class Model(Processor):
+        def __init__(self):
+            self.count = 0
+            self.cache = {}
+
+        def setup(self):
+            self.model = object()
+            self.cache["loaded"] = True
+
+        def process(self, item):
+            self.count += 1
+            return (id(self.model), self.count, self.cache)
+
+    with (Feed() >> Model()).open(**on) as live:
+        ((model, count, cache),) = live.run([1])
+        again = live.run([1, 2])
+    assert (count, cache) == (1, {"loaded": True})
+    assert again == [(model, 1, cache), (model, 2, cache)]
+
+
+def test_a_warm_pipeline_goes_on_after_a_run_that_failed(on):
+    with (Feed() >> Processor(lambda item: 1 // item)).open(**on) as live:
+        with pytest.raises(StageError):
+            live.run([1, 0])
+        assert live.run([1]) == [1]
+
+
+def test_a_warm_pipeline_goes_on_after_a_stream_that_was_left(on):
+    with (Feed() >> Add(1)).open(**on) as live:
+        left = live.stream(itertools.count())
+        assert next(left) == 1
+        left.close()
+        assert live.run([5]) == [6]
+
+
+def test_one_run_at_a_time(on):
+    with (Feed() >> Add(1)).open(**on) as live:
+        first = live.stream([1, 2])
+        next(first)
+        with pytest.raises(UsageError, match="in a run"):
+            live.run([3])
+        assert list(first) == [3]
+
+
+def test_a_closed_pipeline_says_so(on):
+    with (Feed() >> Add(1)).open(**on) as live:
+        live.run([1])
+    with pytest.raises(UsageError, match="closed"):
+        live.run([1])
+
+
+def test_a_failure_names_stage_and_item_and_carries_its_cause(on):
+    with pytest.raises(StageError) as caught:
+        (Feed() >> Add(0) >> Processor(boom) >> Add(0)).run([7, 8], **on)
+    error = caught.value
+    assert (error.stage, error.item) == ("boom", "7")
+    assert isinstance(error.__cause__, ValueError)
+    assert str(error.__cause__) == "no 7"
+    assert "in boom" in str(error)
+
+
+@pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, GeneratorExit, BaseException])
+def test_whatever_a_processor_raises_is_a_failure_of_the_item(on, raised):
+    def leave(item):
+        raise raised("x")
+
+    if raised is KeyboardInterrupt and on["engine"] == "inline":
+        pytest.skip("in the calling process that is a real Ctrl-C")
+    with pytest.raises(StageError, match=raised.__name__):
+        (Feed() >> Processor(leave)).run([1], **on)
+
+
+@pytest.mark.parametrize("where", ["setup", "finish", "teardown"])
+def test_a_failure_outside_of_an_item_names_the_stage(on, where):
+    def fail(self):
+        raise OSError(f"in {where}")
+
+    broken = type("Broken", (Processor,), {"process": lambda self, item: item, where: fail})
+    with pytest.raises(StageError, match=f"in {where}") as caught:
+        (Feed() >> broken()).run([1], **on)
+    assert (caught.value.stage, caught.value.item) == ("broken", None)
+
+
+def test_a_source_that_fails_names_itself(on):
+    class Broken(Source):
+        def generate(self):
+            yield 1
+            raise OSError("gone")
+
+    with pytest.raises(StageError, match="gone") as caught:
+        (Broken() >> Add(1)).run(**on)
+    assert caught.value.stage == "broken"
+
+
+def test_what_the_callers_items_raise_comes_through_as_it_is(on):
+    def items():
+        yield 1
+        raise LookupError("the caller's")
+
+    with pytest.raises(LookupError, match="the caller's"):
+        (Feed() >> Add(1)).run(items(), **on)
+
+
+def test_teardown_comes_after_an_error(on, tmp_path):
+    class Careful(Processor):
+        def process(self, item):
+            return 1 // item
+
+        def teardown(self):
+            (tmp_path / "clean").write_text("yes")
+
+    with pytest.raises(StageError):
+        (Feed() >> Careful()).run([0], **on)
+    assert (tmp_path / "clean").read_text() == "yes"
+
+
+def test_the_account_balances(on):
+    pipeline = Numbers(40) >> Odd() >> Repeat() >> (Add(1) * Odd() & Join("zip") >> Processor(sum))
+    stats = pipeline.run(**on).stats
+    assert stats.total.balances
+    assert all(stats[name].balances for name in stats)
+    assert (stats["odd"].items_in, stats["odd"].filtered) == (40, 20)
+
+
+def test_run_refuses_what_is_no_iterable(on):
+    with pytest.raises(UsageError, match="iterable"):
+        (Feed() >> Add(1)).run(3, **on)
+
+
+def test_run_wants_items_where_no_source_starts(on):
+    with pytest.raises(UsageError, match="items"):
+        (Feed() >> Add(1)).run(**on)
+
+
+def test_run_refuses_items_where_a_source_starts(on):
+    with pytest.raises(UsageError, match="no items"):
+        (Numbers(1) >> Add(1)).run([1], **on)
+
+
+@pytest.mark.parametrize("options", [{"timeout": 1.0}, {"restarts": 1}])
+def test_an_option_that_is_not_kept_yet_is_refused_and_not_ignored(on, options):
+    with pytest.raises(ConveyorError, match="does not run"):
+        (Feed() >> Add(1).options(**options)).run([1], **on)
+
+
+def test_an_engine_that_is_not_there_is_named():
+    with pytest.raises(UsageError, match="quantum"):
+        (Feed() >> Add(1)).run([1], engine="quantum")
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, True, "two"])
+def test_a_number_of_processes_that_is_none_is_refused(count):
+    with pytest.raises(UsageError, match="processes"):
+        (Feed() >> Add(1)).run([1], processes=count)
+
+
+def test_the_inline_engine_stays_in_the_calling_process():
+    pids = (Feed() >> Processor(lambda item: os.getpid())).run([1], engine="inline")
+    assert pids == [os.getpid()]

@@ -1,0 +1,65 @@
+"""What processors import is imported once, in the fork server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+MODEL = """
+import sys
+there = [name for name in ("numpy", "decimal") if name in sys.modules]
+import numpy
+from decimal import Decimal
+import colorsys
+import conveyor
+
+class Model(conveyor.Processor):
+    def setup(self):
+        self.was_there = [*there, *(["colorsys"] if "colorsys" in sys.modules else [])]
+
+    def process(self, item):
+        return numpy.size, Decimal(item) and self.was_there
+"""
+
+
+def run(program):
+    """What a fresh interpreter prints of a worker's answer."""
+    program += "\nprint(Model().run([1])[0][1])"
+    command = [sys.executable, "-W", "error", "-c", program]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout.strip()
+
+
+def test_what_a_processor_of_the_script_refers_to_is_there_before_its_worker():
+    found = MODEL.replace("[*there,", "[*[n for n in ('numpy', 'decimal') if n in sys.modules],")
+    assert run(found) == "['numpy', 'decimal']"
+
+
+def test_what_the_module_of_a_processor_imports_is_there_before_that_module(tmp_path, monkeypatch):
+    (tmp_path / "models.py").write_text(MODEL)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = run("import conveyor\nfrom models import Model")
+    assert found == "['numpy', 'decimal', 'colorsys']"
+
+
+@pytest.mark.parametrize("trouble", ["raise RuntimeError", "raise SystemExit", "raise ImportError"])
+def test_a_module_that_the_fork_server_cannot_import_is_no_trouble(trouble, tmp_path, monkeypatch):
+    package = tmp_path / "site-packages"
+    package.mkdir()
+    (package / "fragile.py").write_text(
+        "import os\n"
+        "first = os.environ.setdefault('FIRST', str(os.getpid()))\n"
+        f"if os.getppid() == int(first): {trouble}\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(package))
+    program = """
+import conveyor, fragile
+
+class Model(conveyor.Processor):
+    def process(self, item):
+        return item, fragile.__name__
+"""
+    assert run(program) == "fragile"

@@ -1,0 +1,237 @@
+"""Scripts without a guard, from a file, from standard input and from the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.faults.scripts import run
+
+MAIN = """
+from dataclasses import dataclass
+
+@dataclass
+class Word:
+    text: str
+
+@processor
+def shout(word: Word) -> Word:
+    return Word(word.text.upper())
+
+class Count(Processor[Word, int]):
+    def process(self, word):
+        return len(word.text)
+
+offset = 10
+print("the script ran")
+words = [Word("a"), Word("bcd")]
+print((Feed() >> shout >> Count() >> Processor(lambda n: n + offset)).run(words))
+print((Feed() >> shout).run(words)[1] == Word("BCD"))
+"""
+
+
+@pytest.mark.parametrize("how", ["file", "stdin", "-c"])
+def test_a_script_needs_no_guard_and_runs_once(tmp_path, how):
+    ended = run(tmp_path, MAIN, how)
+    assert ended.err == ""
+    assert ended.out.splitlines() == ["the script ran", "[11, 13]", "True"]
+    assert ended.code == 0
+
+
+@pytest.mark.parametrize(
+    "flags", [("-O",), ("-W", "error", "-X", "dev"), ("-bb",), ("-P",), ("-I",)], ids=" ".join
+)
+def test_the_flags_of_the_interpreter_change_nothing(tmp_path, flags):
+    if flags == ("-I",):
+        pytest.skip("isolated, it would not find the package of the work tree")
+    ended = run(tmp_path, MAIN, flags=flags)
+    assert ended.err == ""
+    assert ended.out.splitlines()[1:] == ["[11, 13]", "True"]
+
+
+def test_what_the_script_changes_in_a_class_of_its_own_stays(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        class Item:
+            seen = 0
+            def read(self):
+                return Item.seen
+
+        def same(item):
+            return item
+
+        Item.seen = 5
+        back, = (Feed() >> Processor(same)).run([Item()])
+        Item.seen = 7
+        print(type(back) is Item, back.read())
+        """,
+    )
+    assert ended.out == "True 7\n", ended.err
+
+
+def test_what_workers_print_arrives_whole(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        def talk(item):
+            print("out", "x" * 2000, item)
+            print("err", item, file=sys.stderr)
+            print("begun ", end="")
+            sys.stdout.flush()
+            print("ended", item)
+            return item
+
+        (Feed() >> Processor(talk) % 4).run(range(200))
+        """,
+    )
+    lines = ended.out.splitlines()
+    assert sorted(line for line in lines if line.startswith("out")) == sorted(
+        f"out {'x' * 2000} {n}" for n in range(200)
+    )
+    assert sorted(line for line in lines if line.startswith("begun")) == sorted(
+        f"begun ended {n}" for n in range(200)
+    )
+    assert sorted(ended.err.splitlines()) == sorted(f"err {n}" for n in range(200))
+
+
+def test_what_workers_log_reaches_the_caller(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import logging
+        from loguru import logger
+
+        def talk(item):
+            logger.info("by loguru {}", item)
+            logging.getLogger("x").warning("by logging %s", item)
+            return item
+
+        (Feed() >> Processor(talk)).run([1])
+        """,
+    )
+    assert "by loguru 1" in ended.err
+    assert "by logging 1" in ended.err
+
+
+RUN = "; (conveyor.Feed() >> conveyor.Processor(abs)).run([1])"
+
+
+def log_of(program):
+    """What a program writes to its error stream."""
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stderr
+
+
+@pytest.mark.parametrize("imports", ["import loguru, conveyor", "import conveyor, loguru"])
+def test_the_library_is_silent_until_it_is_asked(imports):
+    assert log_of(imports + RUN) == ""
+    assert "runs abs" in log_of(imports + "; loguru.logger.enable('conveyor')" + RUN)
+
+
+def test_a_run_without_a_log_does_not_import_what_it_would_need():
+    assert log_of("import sys, conveyor" + RUN + "; assert 'loguru' not in sys.modules") == ""
+
+
+def test_workers_have_the_environment_and_folder_of_the_caller(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        (Feed() >> Processor(abs)).run([1])
+        os.environ["NEW"] = "yes"
+        os.makedirs("inner")
+        os.chdir("inner")
+        def look(item):
+            return os.environ.get("NEW"), os.path.basename(os.getcwd())
+        print((Feed() >> Processor(look)).run([1]))
+        """,
+    )
+    assert ended.out == "[('yes', 'inner')]\n", ended.err
+
+
+def test_closed_standard_streams_do_no_harm(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        for fd in (0, 1, 2):
+            os.close(fd)
+        def talk(item):
+            print("to nobody")
+            return item
+        results = (Feed() >> Processor(talk)).run([1, 2])
+        with open("results", "w") as file:
+            file.write(str(results))
+        os._exit(0)
+        """,
+    )
+    assert (tmp_path / "results").read_text() == "[1, 2]"
+    assert ended.code == 0
+
+
+def test_a_pipeline_runs_inside_a_processor(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        class Outer(Processor):
+            def process(self, item):
+                note()
+                return sum((Feed() >> Processor(lambda n: note(n) * 2) % 2).run(range(item)))
+
+        print((Feed() >> Outer()).run([3, 4]))
+        """,
+    )
+    assert ended.out == "[6, 12]\n", ended.err
+    assert ended.left == []
+
+
+def test_pipelines_run_side_by_side_in_threads_and_in_asyncio(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import asyncio
+        from concurrent.futures import ThreadPoolExecutor
+
+        def job(n):
+            return (Feed() >> Processor(lambda x: x + n) >> Processor(abs) % 2).run(
+                range(50), ordered=True
+            ) == [x + n for x in range(50)]
+
+        with ThreadPoolExecutor(4) as pool:
+            print(all(pool.map(job, range(8))))
+
+        async def main():
+            return await asyncio.gather(*(asyncio.to_thread(job, n) for n in range(3)))
+
+        print(asyncio.run(main()), job(1))
+        """,
+    )
+    assert ended.out.splitlines() == ["True", "[True, True, True] True"], ended.err
+
+
+def test_few_descriptors_are_an_error_that_says_so(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import resource
+        resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
+        try:
+            (Feed() >> Processor(abs) % 40).run([1])
+        except ConveyorError as error:
+            print("ulimit -n" in str(error))
+        print((Feed() >> Processor(abs)).run([1]))
+        """,
+    )
+    assert ended.out.splitlines() == ["True", "[1]"], ended.err
+
+
+def test_more_channels_than_one_message_carries(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        results = (Feed() >> Pipe() * 300 & Processor(abs)).run([1])
+        print(len(results))
+        """,
+    )
+    assert ended.out == "300\n", ended.err

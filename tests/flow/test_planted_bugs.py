@@ -1,0 +1,315 @@
+"""Planted bugs, one line of behaviour each: the properties of this folder find every one.
+
+Some of them change no output: that a bound is broken, or that an order is kept by luck, is all
+that there is to see.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
+
+from conveyor import AUTO, AccountError, Feed, Join, Pipe, Processor
+from conveyor.engines.processes import actor
+from conveyor.flow import batch, credit, join, order, route, source
+from conveyor.plan.make import _Planner
+from tests.flow.forks import batches
+from tests.flow.promises import keep_promises
+from tests.flow.test_credit import CreditRules
+from tests.flow.test_join import check_ordered, check_zip, ordered_joins, zips
+from tests.flow.test_order import GrowingFamilies
+from tests.flow.test_route import OutletRules
+from tests.flow.test_simulator import Mark, to_list
+from tests.strategies import Add, Expand, Farewell, Keep, Tally
+
+pytestmark = pytest.mark.quick
+
+# -- the bugs --
+
+BUGS = {}
+"""For each bug, by its name: how it is planted, and what finds it."""
+
+
+def bug(*found_by):
+    def note(plant):
+        BUGS[plant.__name__] = (plant, found_by)
+        return plant
+
+    return note
+
+
+@bug("chain")
+def credit_is_given_back_on_arrival(monkeypatch):
+    begin = actor.WayInEnd.__init__
+
+    def hasty(self, *arguments):
+        begin(self, *arguments)
+        self._holds = True
+
+    monkeypatch.setattr(actor.WayInEnd, "__init__", hasty)
+
+
+@bug("credit", "links", "chain")
+def a_link_takes_whatever_comes(monkeypatch):
+    monkeypatch.setattr(credit.Credit, "admits", lambda self, items, size=0: True)
+
+
+@bug("credit")
+def a_capacity_is_ignored(monkeypatch):
+    begin = credit.Credit.__init__
+    monkeypatch.setattr(
+        credit.Credit, "__init__", lambda self, capacity, frames: begin(self, None, frames)
+    )
+
+
+@bug("chain")
+def the_window_never_closes(monkeypatch):
+    monkeypatch.setattr(source.Window, "is_open", property(lambda self: True))
+
+
+@bug("families", "zip", "meeting")
+def a_family_is_complete_whatever_its_last_member(monkeypatch):
+    add = order.Completion.add
+
+    def ignoring_last(self, path, root):
+        return add(self, (*path[:root], *(part | 1 for part in path[root:])), root)
+
+    monkeypatch.setattr(order.Completion, "add", ignoring_last)
+
+
+@bug("families", "ordered", "balanced")
+def frames_are_given_before_their_turn_is_complete(monkeypatch):
+    monkeypatch.setattr(order.Reorder, "_is_next", lambda self, turn, path: turn == self._turn)
+
+
+@bug("ordered", "balanced")
+def turns_go_on_in_the_next_run(monkeypatch):
+    monkeypatch.setattr(order.Reorder, "restart", lambda self: None)
+
+
+@bug("links")
+def all_branches_wait_for_one_that_is_blocked(monkeypatch):
+    advance, fits = route.Outlet.advance, route.Outlet._fits
+
+    def from_the_start(self):
+        self.is_stuck = False
+        return advance(self)
+
+    def in_line(self, *about):
+        self.is_stuck = self.is_stuck or not fits(self, *about)
+        return not self.is_stuck
+
+    monkeypatch.setattr(route.Outlet, "advance", from_the_start)
+    monkeypatch.setattr(route.Outlet, "_fits", in_line)
+
+
+@bug("links")
+def a_balanced_fork_waits_for_its_first_branch(monkeypatch):
+    monkeypatch.setattr(route, "_chosen", lambda fork, frame: 0)
+
+
+@bug("links")
+def a_balanced_fork_takes_a_branch_that_is_full(monkeypatch):
+    waiting = route._waiting
+
+    def blind(way, frame):
+        if isinstance(way, route.LinkOut):
+            return way.credit.expected, way.credit.in_flight
+        return waiting(way, frame)
+
+    monkeypatch.setattr(route, "_waiting", blind)
+
+
+@bug("links", "balanced")
+def the_ends_of_a_balanced_fork_have_one_address(monkeypatch):
+    balanced = route._balanced
+
+    def alike(fork, frame, branch):
+        if frame.end:
+            return [(one, frame.readdressed()) for one in fork.branches]
+        return balanced(fork, frame, branch)
+
+    monkeypatch.setattr(route, "_balanced", alike)
+
+
+@bug("ordered", "filtering")
+def origins_are_those_of_the_last_stage_only(monkeypatch):
+    monkeypatch.setattr(batch, "origin", lambda scope, index: index)
+
+
+@bug("zip", "meeting")
+def a_zip_gives_tuples_that_lack_a_part(monkeypatch):
+    begin = join.Zip.__init__
+
+    def easy(self, *arguments, **settings):
+        begin(self, *arguments, **settings)
+        self._places = 1
+
+    monkeypatch.setattr(join.Zip, "__init__", easy)
+
+
+@bug("ordered", "zip", "balanced")
+def an_end_is_counted_twice(monkeypatch):
+    settle = join._Ends.settle
+
+    def twice(self, frame):
+        frame.end *= 2
+        return settle(self, frame)
+
+    monkeypatch.setattr(join._Ends, "settle", twice)
+
+
+@bug("ending")
+def a_join_ends_with_the_first_end(monkeypatch):
+    attach = join.Interleave.attach
+    monkeypatch.setattr(
+        join.Interleave, "attach", lambda self: None if self._ends.ends.links else attach(self)
+    )
+
+
+@bug("ends that come and go")
+def a_link_that_leaves_is_waited_for(monkeypatch):
+    settle = join._Ends.settle
+
+    def forgetful(self, frame):
+        if frame.end == batch.LEAVE and self.links > 1:
+            frame.end = 0
+        return settle(self, frame)
+
+    monkeypatch.setattr(join._Ends, "settle", forgetful)
+
+
+@bug("ends that come and go")
+def a_branch_that_is_detached_gets_no_end(monkeypatch):
+    detach = route.Outlet.detach
+
+    def forgetful(self, slots):
+        detach(self, slots)
+        for fork in self.balances:
+            fork.leaving.clear()
+
+    monkeypatch.setattr(route.Outlet, "detach", forgetful)
+
+
+@bug("ends that come and go")
+def a_branch_that_is_detached_gets_more_items(monkeypatch):
+    def keep(self, slots):
+        for fork, branch in self._with(slots):
+            fork.leaving.append(branch)
+
+    monkeypatch.setattr(route.Outlet, "detach", keep)
+
+
+@bug("ordered")
+def the_end_that_comes_last_is_the_end(monkeypatch):
+    put = join.Interleave.put
+
+    def as_they_come(self, link, frame):
+        is_end = frame.end and put(self, link, frame)
+        frame.end = int(bool(is_end))
+        return [frame]
+
+    monkeypatch.setattr(join.Interleave, "put", as_they_come)
+
+
+@bug("zipped ends")
+def a_relay_sends_the_items_of_the_end_with_it(monkeypatch):
+    def as_it_is(self, frame, family):
+        yield from self.way_out.send(frame)
+
+    monkeypatch.setattr(actor.StageActor, "_relay", as_it_is)
+
+
+@bug("counting")
+def several_workers_count_what_enters_a_fork(monkeypatch):
+    monkeypatch.setattr(_Planner, "_leads_to_turns", lambda self, node: False)
+
+
+@bug("mixing")
+def copies_are_mixed_inside_of_an_ordered_fork(monkeypatch):
+    monkeypatch.setattr(_Planner, "_mixes", lambda self, node: False)
+
+
+@bug("marking")
+def branches_in_one_process_share_the_items(monkeypatch):
+    monkeypatch.setattr(actor.WayOutEnd, "_stays_here", property(lambda self: True))
+
+
+@bug("crowded")
+def a_process_sleeps_though_a_neighbour_got_something(monkeypatch):
+    never = property(lambda self: False, lambda self, has_moved: None)
+    monkeypatch.setattr(actor.WayOutEnd, "_has_moved", never, raising=False)
+
+
+# -- what finds them --
+
+SOME = settings(
+    max_examples=300,
+    phases=[Phase.generate],
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+randoms = st.integers(0, 99).map(Random)
+
+
+def ordered(join, random, first, second):
+    check_ordered(join, random, first, second)
+
+
+def zipped(join, random, sizes, in_turn):
+    check_zip(join, random, sizes, in_turn=in_turn)
+
+
+def simulator(pipeline, *, is_ordered=False, **how):
+    items = tuple(range(6))
+    return partial(keep_promises, pipeline, (items,), range(40), is_ordered=is_ordered, **how)
+
+
+TESTED = ("credit", "families", "links", "ordered", "zip")
+"""What is a test of its own, too."""
+
+PROPERTIES = {
+    "credit": partial(run_state_machine_as_test, CreditRules, settings=SOME),
+    "families": partial(run_state_machine_as_test, GrowingFamilies, settings=SOME),
+    "links": partial(run_state_machine_as_test, OutletRules, settings=SOME),
+    "ordered": SOME(given(ordered_joins, randoms, batches, batches)(ordered)),
+    "zip": SOME(given(zips, randoms, batches, st.booleans())(zipped)),
+    "chain": simulator(Feed() >> Add(1) >> Add(2)),
+    "balanced": simulator(Feed() >> Expand(0) % 3 & Join("ordered"), is_ordered=True),
+    "meeting": simulator(Feed() >> Keep(1) * Pipe() * Add(2) & Join("zip")),
+    "filtering": simulator(Feed() >> (Keep(0) >> Keep(1)) * Pipe() & Join("zip")),
+    "ending": simulator(Feed() >> Add(1) % 2 & Tally(0)),
+    "zipped ends": simulator(Feed() >> Tally(0) * Tally(1) & Join("zip") >> Add(1) % 2),
+    "counting": simulator(Feed() >> Add(1) % 2 & Join() >> Add(1) % 2 & Join("ordered")),
+    "mixing": simulator(
+        Feed() >> (Add(0) * Add(9) & Add(1)) % 2 & Join("ordered"), is_ordered=True
+    ),
+    "ends that come and go": simulator(Feed() >> Add(1) % AUTO & Add(2) % AUTO),
+    "marking": simulator(
+        Feed() >> Processor(to_list) >> Mark() * Mark() & Processor(len), processes=1
+    ),
+    "crowded": simulator(Feed() >> Farewell(0) >> Add(1), processes=1),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "found_by"), [(name, one) for name, (_, found_by) in BUGS.items() for one in found_by]
+)
+def test_a_planted_bug_is_found(name, found_by, monkeypatch):
+    plant, _ = BUGS[name]
+    plant(monkeypatch)
+
+    with pytest.raises((AssertionError, AccountError)):
+        PROPERTIES[found_by]()
+
+
+@pytest.mark.parametrize("name", [name for name in PROPERTIES if name not in TESTED])
+def test_nothing_is_found_where_nothing_was_planted(name):
+    PROPERTIES[name]()
