@@ -12,7 +12,7 @@ from conveyor.dsl import normal
 from conveyor.dsl.element import Element, is_element, is_element_class
 from conveyor.dsl.links import BalancedFork, Fork, Join, Pipe, ReplicatedFork
 from conveyor.dsl.normal import Atoms
-from conveyor.dsl.options import changed
+from conveyor.dsl.options import changed, see_that_it_restarts
 from conveyor.dsl.pipeline import Pipeline
 from conveyor.dsl.processor import Feed, Processor, shown
 from conveyor.dsl.rules import Broken, Fault, refuse
@@ -267,6 +267,8 @@ def with_options(element: Element[Any, Any], options: Mapping[str, Any]) -> Any:
             return type(atom)._of([tuple(map(on, branch)) for branch in atom.branches], atom.auto)
         if isinstance(atom, Processor) and not isinstance(atom, Feed):
             count += 1
+            if options.get("restarts"):
+                see_that_it_restarts(atom, Processor.finish)
             return atom._with(_settings=changed(atom._settings, options))
         return atom
 

@@ -219,7 +219,6 @@ def open_engine(
         UsageError: there is no such engine, or an argument does not fit.
     """
     _check_processes(processes)
-    _refuse_unsupported(graph)
     match engine:
         case "inline":
             from conveyor.engines.inline import Inline
@@ -246,7 +245,6 @@ def open_replay(graph: Graph, letters: Iterable[DeadLetter], *, engine: str) -> 
     """
     if engine != "inline":
         raise UsageError(f'replay() runs on engine="inline" only, not on {engine!r}')
-    _refuse_unsupported(graph)
     from conveyor.engines.inline import Replay
 
     return Replay(graph, letters)
@@ -280,18 +278,3 @@ def _check_processes(processes: object) -> None:
         not isinstance(processes, int) or isinstance(processes, bool) or processes < 1
     ):
         raise UsageError(f"processes takes an int of 1 or more, or None, not {processes!r}")
-
-
-def _refuse_unsupported(graph: Graph) -> None:
-    """Refuse the options whose promise is not kept yet, rather than ignore them."""
-    for node in graph.processors:
-        asked = {
-            "restarts": node.settings.restarts > 0,
-        }
-        names = [name for name, is_set in asked.items() if is_set]
-        if names:
-            raise UsageError(
-                f"stage {node.id!r} asks for {' and '.join(names)}, which this version does not "
-                "run yet: an item may take as long as it likes, and a worker that dies ends the "
-                "run. Remove the option to run the pipeline."
-            )

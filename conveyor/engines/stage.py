@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import traceback
-from collections.abc import Callable, Iterable, Iterator, MutableSequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from itertools import islice
 from operator import length_hint
 from reprlib import Repr
@@ -31,12 +31,14 @@ class Part(NamedTuple):
             the item at its own index, or where nobody asks.
         is_last: whether the batch is done.
         payload: the outputs as they travel, where they have been pickled already.
+        taken: how many more items of the batch are done with it.
     """
 
     outputs: list[Any]
     origins: list[int] | None
     is_last: bool
     payload: bytes | None = None
+    taken: int = 0
 
 
 Again = Callable[[int], Any]
@@ -57,6 +59,10 @@ class Batch(NamedTuple):
         traced: whether somebody asks for the origins of the outputs.
         again: called before any of the items is in work, gives a way to get them as they came.
         pack: how outputs travel.
+        whole: whether a part must hold all that its items gave, so that it tells what is done.
+        most: the most outputs that a part should have even so.
+        blamed: items that are not to be tried, with why, and how often they were. Where it is
+            there, be it empty, each item is a part of its own.
     """
 
     items: list[Any]
@@ -65,6 +71,9 @@ class Batch(NamedTuple):
     traced: bool
     again: Callable[[], Again]
     pack: Pack
+    whole: bool = False
+    most: int | None = None
+    blamed: Mapping[int, tuple[ConveyorError, int]] | None = None
 
 
 class Stage:
@@ -93,7 +102,8 @@ class Stage:
         self._first: Processor[Any, Any] | None = None
         self.processor: Processor[Any, Any]
         self._process: Callable[[Any], Any]
-        self._seconds = 0.0
+        self.seconds = 0.0
+        """What an item of the last batch took."""
         self.emits = False
         """Whether ``process`` yields any number of outputs, rather than returning one."""
         self.reset_account()
@@ -115,6 +125,16 @@ class Stage:
             added=self.added,
             retried=self.retried,
         )
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """What has been counted in this run, as it can be kept and taken up again."""
+        return tuple(getattr(self, name) for name in _COUNTS)
+
+    @counts.setter
+    def counts(self, counts: Sequence[int]) -> None:
+        for name, count in zip(_COUNTS, counts, strict=True):
+            setattr(self, name, count)
 
     # -- the life cycle --
 
@@ -145,6 +165,17 @@ class Stage:
         self._process = self.processor.process
         self.emits = _is_generator(self._process)
 
+    def snapshot(self) -> Any:
+        """The state of the processor, where it can tell it; else None."""
+        tell = getattr(self.processor, "snapshot", None)
+        return None if tell is None else self.guard(tell, NO_ITEM)
+
+    def restore(self, state: Any) -> None:
+        """Let the processor, which has begun a run, go on with the state of another one."""
+        take_up = getattr(self.processor, "restore", None)
+        if take_up is not None:
+            self.guard(take_up, NO_ITEM, state)
+
     def teardown(self) -> None:
         """Let the processor clear up."""
         if hasattr(self, "processor"):
@@ -172,11 +203,14 @@ class Stage:
             yield output
         self.filtered += count == 0
 
+    def is_slow(self, items: int) -> bool:
+        """Whether a batch of so many takes so long that what is there should not wait for it."""
+        # One item that gives one output has nothing to send before it is done.
+        return items > 1 and self.seconds * items > PART_SECONDS
+
     def batch(self, batch: Batch) -> Iterator[Part]:
         """What the processor gives for a batch, in one part or, where it is slow, in more."""
-        # One item that gives one output has nothing to send before it is done.
-        slow = len(batch.items) > 1 and self._seconds * len(batch.items) > PART_SECONDS
-        if self.emits or slow:
+        if self.emits or self.is_slow(len(batch.items)):
             return self._batch_in_parts(batch.items, batch.at, batch.size)
         return iter((self._batch_at_once(batch.items, batch.at, traced=batch.traced),))
 
@@ -196,11 +230,11 @@ class Stage:
             raise
         except BaseException as error:
             raise stage_error(self.name, items[at[0]], error) from error
-        self._seconds = (perf_counter() - started) / len(items) if items else 0.0
+        self.seconds = (perf_counter() - started) / len(items) if items else 0.0
         self.items_in += len(items)
         self.items_out += len(outputs)
         self.filtered += len(items) - len(outputs)
-        return Part(outputs, origins, is_last=True)
+        return Part(outputs, origins, is_last=True, taken=len(items))
 
     def _mapped(self, items: list[Any], at: MutableSequence[int]) -> list[Any]:
         """The outputs that are not None.
@@ -243,7 +277,7 @@ class Stage:
                     yield Part(outputs, origins, is_last=False)
                     outputs, origins = [], []
                     part_started = perf_counter()
-        self._seconds = (perf_counter() - started) / len(items) if items else 0.0
+        self.seconds = (perf_counter() - started) / len(items) if items else 0.0
         yield Part(outputs, origins, is_last=True)
 
     def finish(self) -> Iterator[Any]:
@@ -309,6 +343,8 @@ NO_ITEM = object()
 """Stands for the item where there is none: in setup, generate, finish and teardown."""
 
 _END = object()
+
+_COUNTS = ("items_in", "items_out", "filtered", "added", "skipped", "dead", "retried")
 
 
 def is_given(node: ProcessorNode) -> bool:

@@ -27,6 +27,8 @@ class Channel:
         link: how the join in front of the receiver sees it.
         is_chosen: whether a balanced fork chooses it, by what waits on it.
         slots: what it belongs to: it is open while all of these are attached.
+        durable: whether what is on it outlives the workers at its ends, since one of them may be
+            started again.
     """
 
     source: int
@@ -35,6 +37,7 @@ class Channel:
     link: LinkIn
     is_chosen: bool = False
     slots: frozenset[int] = frozenset()
+    durable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class PlannedWorker:
         process: the number of the process that it is in; ``PARENT`` for the caller's.
         node: the processor's node, for a source or a stage.
         slot: what it belongs to: it is there while that is attached; None for always.
+        restarts: how often its process is started again in a run, if it dies.
     """
 
     name: str
@@ -104,6 +108,7 @@ class PlannedWorker:
     process: int
     node: ProcessorNode | None = None
     slot: int | None = None
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

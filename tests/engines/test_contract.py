@@ -10,7 +10,6 @@ import pytest
 
 from conveyor import (
     AUTO,
-    ConveyorError,
     Feed,
     Join,
     JoinError,
@@ -363,12 +362,6 @@ def test_run_wants_items_where_no_source_starts(on):
 def test_run_refuses_items_where_a_source_starts(on):
     with pytest.raises(UsageError, match="no items"):
         (Numbers(1) >> Add(1)).run([1], **on)
-
-
-@pytest.mark.parametrize("options", [{"restarts": 1}])
-def test_an_option_that_is_not_kept_yet_is_refused_and_not_ignored(on, options):
-    with pytest.raises(ConveyorError, match="does not run"):
-        (Feed() >> Add(1).options(**options)).run([1], **on)
 
 
 def test_an_engine_that_is_not_there_is_named():

@@ -19,18 +19,20 @@ from conveyor.engines.processes.large import LargeItems, Parcel, given, is_parce
 from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.recorder import BLOCKED, BUSY, STARVED, Gauge
 from conveyor.engines.processes.wire import dumps, pack_items, unpack_items
-from conveyor.engines.stage import Again, Batch, Stage, short
+from conveyor.engines.stage import Again, Batch, Part, Stage, short
 from conveyor.engines.stats import Account
 from conveyor.errors import JoinError
-from conveyor.flow.batch import END, LEAVE, Frame, at_end, component, is_traced, traced
+from conveyor.flow.batch import END, LEAVE, Frame, Scope, at_end, component, is_traced, traced
 from conveyor.flow.credit import BYTES, FRAMES, Credit, Due
 from conveyor.flow.join import Interleave, Joiner, Ordered, TwoOutputs, Zip
 from conveyor.flow.order import Completion
+from conveyor.flow.progress import Entry
 from conveyor.flow.route import Balance, LinkOut, Outlet, Replicate, Route
 from conveyor.flow.source import AT_ONCE, FULL_SECONDS, Sizer, Window
 from conveyor.plan import Channel, Fan, PlannedWorker, WayIn, WayOut
 
 Coroutine = Iterator[bool]
+Scopes = tuple[Scope, ...]
 
 
 class Upper(Protocol):
@@ -63,17 +65,26 @@ class Recording(Protocol):
         """The gauge of a worker of this process."""
         ...
 
-    def begin(self, worker: int, count: int, payload: Sized | None) -> None:
-        """Note a batch."""
+    def begin(
+        self, worker: int, count: int, payload: Sized | None, first: int = 0, entry: Entry = (0, 0)
+    ) -> None:
+        """Note a batch, of which some may be done, and where it came from, if somebody asks."""
 
     def end(self) -> None:
         """Note that nothing is in work."""
 
 
 class Accounts:
-    """What an actor counted in one run."""
+    """What an actor counted in one run.
 
-    def __init__(self) -> None:
+    Args:
+        worker: its number.
+        run: the number of the run, from 1 on.
+    """
+
+    def __init__(self, worker: int = 0, run: int = 0) -> None:
+        self.worker = worker
+        self.run = run
         self.nodes: dict[str, Account] = {}
         self.edges: dict[int, int] = {}
 
@@ -89,12 +100,29 @@ class Accounts:
 
 
 class WayOutEnd:
-    """An outlet with the channels that it ends in."""
+    """An outlet with the channels that it ends in.
 
-    def __init__(self, name: str, way: WayOut, channels: tuple[Channel, ...], gauge: Gauge) -> None:
+    Args:
+        name: the element that sends.
+        way: where its frames go.
+        channels: those of the plan.
+        gauge: where it notes how it spends its time.
+        cuts: see :class:`Outlet`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        way: WayOut,
+        channels: tuple[Channel, ...],
+        gauge: Gauge,
+        *,
+        cuts: bool = True,
+    ) -> None:
         self.name = name
         self._gauge = gauge
-        self.outlet = Outlet(route(way, channels))
+        self.outlet = Outlet(route(way, channels), cuts=cuts)
+        self._is_durable = any(channels[leaf.link].durable for leaf in self.outlet.leaves)
         self.ends: dict[int, Upper] = {}
         self.local: set[int] = set()
         self.shared: frozenset[type] | None = None
@@ -106,7 +134,9 @@ class WayOutEnd:
         self._has_moved = False
 
     def use(self, memory: Memory) -> None:
-        """Let large items go through shared memory."""
+        """Let large items go through shared memory, but for what is to outlive this process."""
+        if self._is_durable:
+            return
         # A frame that is over the capacity of a pipe is cut, and needs its items for that.
         self._pack = LargeItems(memory, self._readers, is_last_use=not self.outlet.bounded)
 
@@ -153,7 +183,7 @@ class WayOutEnd:
 
     def _prepare(self, frame: Frame, parcel: Parcel) -> None:
         """Let a parcel that has come go on: who opens it has no more right to pass it on."""
-        if self.outlet.bounded:
+        if self.outlet.bounded or self._is_durable:
             frame.share = len(parcel)
             frame.items, frame.payload = unpack_items(self.name, frame), None
         elif self.outlet.copies:
@@ -236,6 +266,11 @@ class WayInEnd:
         self.ends[channel] = lower
         self._joiner.attach()
 
+    def resume(self, ends: int) -> None:
+        """Go on where so many ends of the stream are done that were not the last."""
+        assert isinstance(self._joiner, Interleave)
+        self._joiner.resume(ends)
+
     def receive(self, channel: int, frame: Frame) -> None:
         """Take in a frame that has come by a channel."""
         lower: Lower | None = self.ends[channel]
@@ -310,7 +345,7 @@ class StageActor:
         self.number = number
         self._gauge = recording.gauge(number)
         self.way_in = WayInEnd(planned.element, planned.way_in, channels)
-        self.way_out = WayOutEnd(planned.element, planned.way_out, channels, self._gauge)
+        self.way_out = self._make_way_out(planned.element, planned.way_out, channels, self._gauge)
         self.stage = stage
         self.has_left = False
         """Whether it has been detached, and has given all that it had."""
@@ -318,7 +353,11 @@ class StageActor:
         self._told = told
         self._seconds = 0.0
         self._ratio = 1.0
+        self._runs = 0
         self.coroutine = self._work()
+
+    def _make_way_out(self, *args: Any) -> WayOutEnd:
+        return WayOutEnd(*args)
 
     def _work(self) -> Coroutine:
         while not self.has_left:
@@ -347,12 +386,17 @@ class StageActor:
         self._gauge.enter(BUSY)
 
     def _tell(self) -> None:
-        accounts = Accounts()
+        self._told(self._counted())
+
+    def _counted(self) -> Accounts:
+        """What was counted in the run that ends; another one begins."""
+        self._runs += 1
+        accounts = Accounts(self.number, self._runs)
         if self.stage is not None:
             accounts.nodes[self.stage.name] = self.stage.account
         self.way_in.account(accounts)
         self.way_out.account(accounts)
-        self._told(accounts)
+        return accounts
 
     def _answer(self, frame: Frame) -> Coroutine:
         """Answer a frame with one of the same path, or with a family of longer ones.
@@ -373,18 +417,36 @@ class StageActor:
             return
         if frame.count:
             items = unpack_items(self.way_in.name, frame)
-            yield from family.give(items, frame.scopes, is_last=False)
-        yield from family.give([], frame.scopes, is_last=True)
+            yield from family.give(Part(items, None, is_last=False), frame.scopes)
+        yield from family.give(Part([], None, is_last=True), frame.scopes)
 
     def _process(self, stage: Stage, frame: Frame, family: _Family) -> Coroutine:
-        items = unpack_items(stage.name, frame)
+        items, scopes = self._begin(stage, frame)
         if not items:
             if not frame.end:
-                yield from family.give([], frame.scopes, is_last=True)
+                yield from self._give(frame, family, Part([], None, is_last=True), scopes)
             return
-        self._recording.begin(self.number, len(items), frame.payload)
+        count = len(items)
         started, made, elapsed = perf_counter(), 0, 0.0
-        batch = Batch(
+        for part in stage.batch(self._batch(frame, items)):
+            elapsed += perf_counter() - started
+            made += len(part.outputs)
+            if part.is_last:
+                items.clear()  # so that what was only passed on may go on as it is
+            yield from self._give(frame, family, part, traced(scopes, part.origins))
+            started = perf_counter()
+        self._recording.end()
+        self._measure(count, made, elapsed)
+
+    def _begin(self, stage: Stage, frame: Frame) -> tuple[list[Any], Scopes]:
+        """The items that are to be processed, and where they come from."""
+        items = unpack_items(stage.name, frame)
+        if items:
+            self._recording.begin(self.number, len(items), frame.payload)
+        return items, frame.scopes
+
+    def _batch(self, frame: Frame, items: list[Any]) -> Batch:
+        return Batch(
             items,
             self._recording.fields,
             self._part_size,
@@ -392,17 +454,12 @@ class StageActor:
             partial(self._again, frame, items),
             self.way_out.pack,
         )
-        for part in stage.batch(batch):
-            elapsed += perf_counter() - started
-            made += len(part.outputs)
-            is_last = part.is_last and not frame.end
-            scopes = traced(frame.scopes, part.origins)
-            if part.is_last:
-                items.clear()  # so that what was only passed on may go on as it is
-            yield from family.give(part.outputs, scopes, is_last=is_last, payload=part.payload)
-            started = perf_counter()
-        self._recording.end()
-        self._measure(frame.count, made, elapsed)
+
+    def _give(self, frame: Frame, family: _Family, part: Part, scopes: Scopes) -> Coroutine:
+        """Give a part of an answer. The end of the stream is a part of its own, behind all else."""
+        if frame.end and part.is_last:
+            part = part._replace(is_last=False)
+        return family.give(part, scopes)
 
     def _again(self, frame: Frame, items: list[Any]) -> Again:
         """A way to get items as they came, for another attempt or a dead letter."""
@@ -413,8 +470,9 @@ class StageActor:
     def _finish(self, stage: Stage, frame: Frame, family: _Family) -> Coroutine:
         outputs = stage.finish()
         while chunk := list(islice(outputs, self._part_size())):
-            yield from family.give(chunk, at_end(frame.scopes, len(chunk)), is_last=False)
-        yield from family.give([], at_end(frame.scopes, 0), is_last=True)
+            part = Part(chunk, None, is_last=False)
+            yield from family.give(part, at_end(frame.scopes, len(chunk)))
+        yield from family.give(Part([], None, is_last=True), at_end(frame.scopes, 0))
 
     def _part_size(self) -> int:
         return Sizer.settled(self.way_out.outlet.service)
@@ -431,26 +489,28 @@ def _blend(before: float, now: float) -> float:
 
 
 class _Family:
-    """The frames that answer one frame: that one's path, or longer ones below it."""
+    """The frames that answer one frame: that one's path, or longer ones below it.
 
-    def __init__(self, frame: Frame, way_out: WayOutEnd) -> None:
+    Attributes:
+        members: how many there are so far.
+    """
+
+    def __init__(self, frame: Frame, way_out: WayOutEnd, members: int = 0) -> None:
         self._frame = frame
         self._way_out = way_out
-        self._members = 0
+        self.members = members
 
-    def give(
-        self, items: list[Any], scopes: Any, *, is_last: bool, payload: bytes | None = None
-    ) -> Coroutine:
+    def give(self, part: Part, scopes: Scopes) -> Coroutine:
         """Send a member, and the end along with the last."""
-        frame = self._frame
+        frame, is_last = self._frame, part.is_last
         path = frame.path
-        if self._members or not is_last:
-            path = (*path, component(self._members, last=is_last))
-        self._members += 1
+        if self.members or not is_last:
+            path = (*path, component(self.members, last=is_last))
+        self.members += 1
         end = frame.end if is_last else 0
-        answer = frame.derived(items, path=path, scopes=scopes, end=end)
-        answer.payload = payload
-        yield from self._way_out.send(answer)
+        answer = frame.derived(part.outputs, path=path, scopes=scopes, end=end)
+        answer.payload = part.payload
+        return self._way_out.send(answer)
 
 
 class SourceActor:
@@ -495,7 +555,7 @@ class SourceActor:
         self.wake_on: Callable[[int], None] | None = None
         """Has the process wake when a descriptor is readable; set where items are the caller's."""
         self._items: Iterator[Any] | None = None
-        self._count = 0
+        self._count = self._runs = 0
         self.coroutine = self._work()
 
     def begin(self, items: Iterator[Any] | None) -> None:
@@ -564,7 +624,8 @@ class SourceActor:
             yield False
 
     def _tell(self) -> None:
-        accounts = Accounts()
+        self._runs += 1
+        accounts = Accounts(run=self._runs)
         counted = Account(self._count, self._count)
         accounts.nodes[self.name] = self.stage.account if self.stage is not None else counted
         self.way_out.account(accounts)

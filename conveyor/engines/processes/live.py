@@ -37,6 +37,7 @@ def _need_descriptors(plan: Plan) -> None:
     """
     needed = (
         2 * len(plan.channels)
+        + 4 * sum(channel.durable for channel in plan.channels)
         + 7 * plan.processes
         + len(list(Path("/proc/self/fd").iterdir()))
         + 16

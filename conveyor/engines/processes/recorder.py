@@ -15,18 +15,21 @@ from time import perf_counter_ns
 from typing import cast
 
 from conveyor.engines.processes.large import Parcel
+from conveyor.flow.progress import Entry
 
 _FIELDS = 8
-_HEAD = _FIELDS * 8
-"""Bytes of the fields, and of those of each gauge."""
+_GAUGE = _FIELDS * 8
+_HEAD = 16 * 8
+"""Bytes of a gauge, and of the fields before all gauges."""
 
 _ROOM = 256 << 10
 
 # Fields: the index of the item; how many items from there on it may be one of; when it is
 # overdue, in nanoseconds, or 0 where it never is; the number of the worker, plus 1, or 0 where
 # nothing is in work; the number of items in the batch; the bytes of its payload, or 0 where it
-# had no room; the items that a source has made in this run.
-_INDEX, _SPAN, _DEADLINE, _WORKER, _COUNT, _BYTES, _MADE = range(7)
+# had no room; the items that a source has made in this run; how many items of the batch were done
+# before, which the index does not count; the link that it came by, and its position there.
+_INDEX, _SPAN, _DEADLINE, _WORKER, _COUNT, _BYTES, _MADE, _FIRST, _LINK, _POSITION = range(10)
 
 # Fields of a gauge: the items and the batches that were taken; the nanoseconds in each state;
 # the state now, and since when.
@@ -99,7 +102,7 @@ def create(workers: int) -> int:
 
 def _size(workers: int) -> int:
     """Pages that are never written take no memory."""
-    return _HEAD * (1 + workers) + _ROOM
+    return _HEAD + _GAUGE * workers + _ROOM
 
 
 class Recorder:
@@ -116,19 +119,29 @@ class Recorder:
         self._view = memoryview(self._map)
         self.fields = self._view[:_HEAD].cast("Q")
         """Shared counters; places 0 and 1 say which item is in work, see `Stage.batch`."""
-        starts = range(_HEAD, _HEAD * (1 + len(workers)), _HEAD)
+        end = _HEAD + _GAUGE * len(workers)
         self._gauges = {
-            worker: self._view[start : start + _HEAD].cast("Q")
-            for worker, start in zip(workers, starts, strict=True)
+            worker: self._view[start : start + _GAUGE].cast("Q")
+            for worker, start in zip(workers, range(_HEAD, end, _GAUGE), strict=True)
         }
-        self._payload = self._view[_HEAD * (1 + len(workers)) :]
+        self._payload = self._view[end:]
 
     def gauge(self, worker: int) -> Gauge:
         """The gauge of a worker of this process."""
         return Gauge(self._gauges[worker])
 
-    def begin(self, worker: int, count: int, payload: Sized | None) -> None:
-        """Note a batch that is going into work."""
+    def begin(
+        self, worker: int, count: int, payload: Sized | None, first: int = 0, entry: Entry = (0, 0)
+    ) -> None:
+        """Note a batch that is going into work.
+
+        Args:
+            worker: whose.
+            count: its items.
+            payload: those, pickled.
+            first: how many of them are done, which :attr:`place` counts, and the indexes do not.
+            entry: where it came from.
+        """
         fields = self.fields
         if isinstance(payload, Parcel):
             payload = payload.note
@@ -142,6 +155,8 @@ class Recorder:
         fields[_COUNT] = count
         fields[_INDEX] = 0
         fields[_SPAN] = 1
+        fields[_FIRST] = first
+        fields[_LINK], fields[_POSITION] = entry
         fields[_WORKER] = worker + 1
 
     def end(self) -> None:
@@ -171,8 +186,24 @@ class Recorder:
     @property
     def place(self) -> tuple[range, int]:
         """The indexes of the item in work, or of those it may be, and the size of its batch."""
-        index, count = self.fields[_INDEX], self.fields[_COUNT]
+        index, count = self.fields[_FIRST] + self.fields[_INDEX], self.fields[_COUNT]
         return range(index, min(index + self.fields[_SPAN], count)), count
+
+    @property
+    def entry(self) -> Entry:
+        """Where the batch came from, that is or was last in work."""
+        return self.fields[_LINK], self.fields[_POSITION]
+
+    @property
+    def key(self) -> tuple[int, ...] | None:
+        """What tells the item in work from all others, where another worker may have it again."""
+        link, position = self.entry
+        index = self.fields[_FIRST] + self.fields[_INDEX]
+        return (self.fields[_WORKER], link, position, index) if position else None
+
+    def forget(self) -> None:
+        """Let nothing be in work: who had that is gone."""
+        self.fields[_WORKER] = self.fields[_DEADLINE] = 0
 
     @property
     def payload(self) -> bytes:

@@ -354,6 +354,34 @@ def take_shared(data: bytes) -> None:
         setattr(main, cls.__qualname__, cls)
 
 
+def pack_state(stage: str, state: Any) -> bytes | None:
+    """What ``snapshot`` gave, for another worker; None for None.
+
+    Raises:
+        NotPicklable: it can't travel.
+    """
+    if state is None:
+        return None
+    try:
+        return dumps(state)
+    except Exception as error:
+        where, inner = _culprit(state, "state", error)
+        hint = "what snapshot() gives is kept for the next worker, pickled"
+        raise NotPicklable(stage, short(state), where, reason(inner), hint) from error
+
+
+def unpack_state(stage: str, data: bytes) -> Any:
+    """What :func:`pack_state` packed.
+
+    Raises:
+        NotPicklable: it can't be loaded.
+    """
+    try:
+        return loads(data)
+    except Exception as error:
+        raise NotPicklable(stage, "of snapshot()", "loading it", reason(error)) from error
+
+
 # -- errors --
 
 
