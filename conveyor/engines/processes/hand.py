@@ -115,10 +115,11 @@ class Hand:
         """What the end of this process means, where it did not say goodbye."""
         # Told by somebody else to stop, it has cleared up and left.
         code = -signal.SIGTERM if self.has_taken_leave else self.process.exitcode()
-        stage, item = self._in_work()
+        stage, item = self.in_work()
         return WorkerDied(stage, code, item, _how(code))
 
-    def _in_work(self) -> tuple[str, str | None]:
+    def in_work(self) -> tuple[str, str | None]:
+        """The stage that has something in work, and a short repr of the item, if it is known."""
         number = self.recorder.worker
         if number is None:
             return self.stages[0], None

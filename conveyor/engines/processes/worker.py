@@ -29,6 +29,7 @@ from conveyor.engines.processes.channel import (
 from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.output import redirect
 from conveyor.engines.processes.recorder import Recorder
+from conveyor.engines.processes.stacks import listen
 from conveyor.engines.processes.stop import Stopped, StopSignal
 from conveyor.engines.processes.wire import loads, pack_error, pack_letter, take_shared
 from conveyor.engines.stage import NO_ITEM, Stage, stage_error
@@ -189,6 +190,7 @@ class _Worker:
         drain = redirect(lambda stream, text: self._say(PRINTED, stream, text))
         if sys.__stderr__ is not None:
             faulthandler.enable(sys.__stderr__)
+        listen()
         failed = False
         try:
             with self._stop.armed():
