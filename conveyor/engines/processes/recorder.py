@@ -18,12 +18,15 @@ from conveyor.engines.processes.large import Parcel
 
 _FIELDS = 8
 _HEAD = _FIELDS * 8
+"""Bytes of the fields, and of those of each gauge."""
+
 _ROOM = 256 << 10
 
-# Fields: the index of the item; how many items from there on it may be one of; the number of
-# the worker, plus 1, or 0 where nothing is in work; the number of items in the batch; the bytes
-# of its payload, or 0 where it had no room; the items that a source has made in this run.
-_INDEX, _SPAN, _WORKER, _COUNT, _BYTES, _MADE = range(6)
+# Fields: the index of the item; how many items from there on it may be one of; when it is
+# overdue, in nanoseconds, or 0 where it never is; the number of the worker, plus 1, or 0 where
+# nothing is in work; the number of items in the batch; the bytes of its payload, or 0 where it
+# had no room; the items that a source has made in this run.
+_INDEX, _SPAN, _DEADLINE, _WORKER, _COUNT, _BYTES, _MADE = range(7)
 
 # Fields of a gauge: the items and the batches that were taken; the nanoseconds in each state;
 # the state now, and since when.
@@ -159,6 +162,11 @@ class Recorder:
     @made.setter
     def made(self, items: int) -> None:
         self.fields[_MADE] = items
+
+    def is_overdue(self, grace: float) -> bool:
+        """Whether what is in work is overdue, by more than so many seconds."""
+        deadline = self.fields[_DEADLINE]
+        return bool(deadline) and perf_counter_ns() > deadline + grace * 1e9
 
     @property
     def worker(self) -> int | None:
