@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 
 import pytest
 
@@ -45,11 +46,18 @@ STEPS = """
 def run(pytester):
     """Runs pytest on some steps and these tests."""
 
-    def run(tests, *options):
+    def run(tests, *options, alone=False):
         pytester.makepyfile(steps=STEPS, test_steps=f"from steps import *\n{tests}")
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
+        method = pytester.runpytest_subprocess if alone else pytester.runpytest_inprocess
+        return method("-p", "no:cacheprovider", *options)
 
     return run
+
+
+@pytest.fixture
+def run_alone(run):
+    """Like `run`, in a process of its own."""
+    return partial(run, alone=True)
 
 
 def ids(result):
@@ -62,8 +70,8 @@ def ids(result):
 
 
 @pytest.mark.quick
-def test_it_imports_nothing_that_no_test_has_asked_for(run):
-    result = run("""
+def test_it_imports_nothing_that_no_test_has_asked_for(run_alone):
+    result = run_alone("""
 import sys
 
 def test_nothing_heavy_is_there():
@@ -74,8 +82,8 @@ def test_nothing_heavy_is_there():
     result.assert_outcomes(passed=1)
 
 
-def test_tests_that_do_not_ask_for_it_are_as_they_were(run):
-    result = run(
+def test_tests_that_do_not_ask_for_it_are_as_they_were(run_alone):
+    result = run_alone(
         """
 kept = []
 
@@ -148,8 +156,8 @@ def are(**states):
 """
 
 
-def test_a_hang_becomes_a_report_of_who_waits_for_whom(run):
-    result = run(f"""{RING}
+def test_a_hang_becomes_a_report_of_who_waits_for_whom(run_alone):
+    result = run_alone(f"""{RING}
 @pytest.mark.conveyor
 def test_worker():
     ring_once(lambda: are(feed="blocked", double="blocked", stuck="busy", halve="starved"))
@@ -180,8 +188,8 @@ def test_after_all_that_others_run():
     assert "_pytest" not in result.stdout.str()
 
 
-def test_a_hang_that_is_no_workers_fault_is_told_as_well(run):
-    result = run(f"""{RING}
+def test_a_hang_that_is_no_workers_fault_is_told_as_well(run_alone):
+    result = run_alone(f"""{RING}
 @pytest.mark.conveyor(limit=1)
 def test_items():
     def items():
@@ -203,8 +211,8 @@ def test_inline():
     result.stdout.fnmatch_lines(["  File *steps.py*, in stuck", "*threading.Event().wait()"])
 
 
-def test_a_worker_that_is_stopped_or_clings_is_seen(run):
-    result = run(f"""{RING}
+def test_a_worker_that_is_stopped_or_clings_is_seen(run_alone):
+    result = run_alone(f"""{RING}
 @processor
 def stopped(item):
     os.kill(os.getpid(), signal.SIGSTOP)
@@ -279,8 +287,8 @@ def test_settings_that_make_no_sense_are_refused(run, pytester):
 # -- leaks --
 
 
-def test_what_a_test_leaves_is_its_failure(run):
-    result = run("""
+def test_what_a_test_leaves_is_its_failure(run_alone):
+    result = run_alone("""
 import os
 import signal
 from multiprocessing import shared_memory
@@ -319,8 +327,8 @@ def test_what_was_there_before_is_not_its_own():
         assert re.search(part, line), line
 
 
-def test_a_test_that_fails_anyway_is_told_of_that_alone(run):
-    result = run("""
+def test_a_test_that_fails_anyway_is_told_of_that_alone(run_alone):
+    result = run_alone("""
 @pytest.mark.conveyor
 def test_fails():
     outputs = double.stream([1, 2, 3])

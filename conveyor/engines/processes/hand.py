@@ -136,10 +136,10 @@ class Hand:
             return self._overdue
         # Told by somebody else to stop, it has cleared up and left.
         code = -signal.SIGTERM if self.has_taken_leave else self.process.exitcode()
-        stage, item = self.in_work()
+        stage, item = self._in_work()
         return WorkerDied(stage, code, item, _how(code))
 
-    def in_work(self) -> tuple[str, str | None]:
+    def _in_work(self) -> tuple[str, str | None]:
         """The stage that has something in work, and a short repr of the item, if it is known."""
         number = self.recorder.worker
         if number is None:

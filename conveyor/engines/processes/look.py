@@ -83,7 +83,7 @@ def _of_process(crew: Crew, number: int, hand: Hand) -> Sight:
         hand.process.pid,
         state,
         seconds,
-        hand.in_work()[1] if has_item else None,
+        hand._in_work()[1] if has_item else None,
         _waits_for(crew, number, state),
         _condition(hand.process.pid),
     )
