@@ -43,6 +43,7 @@ OTHERS = {
     "_current_frames",
     "_exit",  # of os
     "_class_setstate",  # of cloudpickle
+    "_code_reduce",
     "_make_skeleton_class",
     "_make_skeleton_enum",
     "_children",  # of multiprocessing
