@@ -27,6 +27,7 @@ LAYERS = {
     "dsl": {"errors", "graph"},
     "engines": {"errors", "log", "flow", "graph", "plan", "dsl"},
     "cli": {"graph", "dsl", "engines"},
+    "testing": {"dsl", "engines"},
     "__main__": {"cli"},
 }
 """What each layer may import besides itself."""
@@ -39,11 +40,16 @@ LATE = {
 OTHERS = {
     "_replace",  # of a named tuple: public, in spite of its name
     "_getframe",  # of sys
+    "_current_frames",
     "_exit",  # of os
     "_class_setstate",  # of cloudpickle
+    "_code_reduce",
     "_make_skeleton_class",
     "_make_skeleton_enum",
     "_children",  # of multiprocessing
+    "_forkserver",
+    "_forkserver_alive_fd",
+    "_resource_tracker",
 }
 """Private names, by their looks, of what is not ours."""
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from conveyor.engines import order
 from conveyor.engines.letters import DeadLetter, DeadLetters, Failures, checked_limit
 from conveyor.engines.stats import Stats
 from conveyor.errors import UsageError
@@ -221,6 +222,10 @@ def open_engine(
     _check_processes(processes)
     match engine:
         case "inline":
+            if (seed := order.seed()) is not None:
+                from conveyor.engines.shuffled import Shuffled
+
+                return Shuffled(graph, ordered=ordered, warm=not once, seed=seed)
             from conveyor.engines.inline import Inline
 
             return Inline(graph, warm=not once)

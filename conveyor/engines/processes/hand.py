@@ -155,6 +155,7 @@ class Hand:
         return WorkerDied(stage, code, item, _how(code))
 
     def _in_work(self) -> tuple[str, str | None]:
+        """The stage that has something in work, and a short repr of the item, if it is known."""
         number = self.recorder.worker
         if number is None:
             return self.stages[0], None

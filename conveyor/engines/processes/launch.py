@@ -15,7 +15,15 @@ import signal
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from multiprocessing import get_context, process, reduction, spawn, util
+from multiprocessing import (
+    forkserver,
+    get_context,
+    process,
+    reduction,
+    resource_tracker,
+    spawn,
+    util,
+)
 from multiprocessing.connection import Connection
 from multiprocessing.context import set_spawning_popen
 from multiprocessing.forkserver import ForkServer, read_signed
@@ -53,6 +61,14 @@ def start_fork_server(modules: Callable[[], Iterable[str]]) -> None:
         server.ensure_running()
     finally:
         os.environ.pop(MODULES, None)
+
+
+def kept_descriptors() -> set[int]:
+    """The descriptors that stay as long as this process: to fork servers and resource tracker."""
+    servers: list[Any] = [*_servers.values(), forkserver._forkserver]
+    tracker: Any = resource_tracker._resource_tracker
+    fds = [*(server._forkserver_alive_fd for server in servers), tracker._fd]
+    return {fd for fd in fds if fd is not None}
 
 
 def fill_standard_streams() -> None:

@@ -15,6 +15,7 @@ from conveyor.engines.letters import Failures
 from conveyor.engines.processes.actor import Accounts
 from conveyor.engines.processes.cores import physical_cores
 from conveyor.engines.processes.crew import Crew
+from conveyor.engines.processes.look import remember
 from conveyor.engines.stats import Stats, Width, account
 from conveyor.errors import UsageError
 from conveyor.graph import ForkNode, Graph
@@ -74,6 +75,7 @@ class Processes(Live[Any]):
         if self._crew is None and not self._is_closed:
             _need_descriptors(self.plan)
             crew = Crew(self.plan, cores=self._cores, warm=self._warm)
+            remember(crew)
             crew.start()
             self._crew = crew
             self._at_exit = util.Finalize(None, _end, (weakref.ref(self),), exitpriority=100)

@@ -84,6 +84,12 @@ class Gauge:
         self._fields[_ITEMS] += items
         self._fields[_BATCHES] += 1
 
+    @property
+    def state(self) -> tuple[int, float]:
+        """The state now, or 0 where it has not begun, and for how many seconds."""
+        since = self._fields[_SINCE]
+        return self._fields[_STATE], (perf_counter_ns() - since) / 1e9
+
     def read(self) -> Reading:
         """What it shows now."""
         fields = list(self._fields)

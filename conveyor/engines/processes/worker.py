@@ -37,6 +37,7 @@ from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.output import redirect
 from conveyor.engines.processes.recorder import Recorder
 from conveyor.engines.processes.restartable import Blame, RestartableActor
+from conveyor.engines.processes.stacks import listen
 from conveyor.engines.processes.stop import Stopped, StopSignal
 from conveyor.engines.processes.wire import (
     loads,
@@ -209,6 +210,7 @@ class _Worker:
         drain = redirect(lambda stream, text: self._say(PRINTED, stream, text), self._stop.held)
         if sys.__stderr__ is not None:
             faulthandler.enable(sys.__stderr__)
+        listen()
         failed = False
         try:
             with self._stop.armed():
