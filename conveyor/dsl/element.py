@@ -422,6 +422,7 @@ class Element(Generic[In, Out, Ends]):
         ordered: bool = False,
         processes: int | None = None,
         max_failures: float | None = None,
+        trace: str | Path | None = None,
     ) -> Results[Out]:
         """Run this pipeline to its end.
 
@@ -434,6 +435,10 @@ class Element(Generic[In, Out, Ends]):
             max_failures: how many items may fail for good, where ``on_error`` lets the run go on:
                 a count, or a share of the items (a float between 0 and 1), which counts once 100
                 items have gone in, and at the end. An item that fails in two branches is two.
+            trace: a file for a trace of the run, to be opened in Perfetto (https://ui.perfetto.dev)
+                or chrome://tracing: what every worker did when, and the way of every batch. It is
+                written at the end, also of a run that fails; of long runs, it shows the beginning
+                and the end.
 
         Returns:
             A list of the outputs, with ``.stats`` and ``.dead_letters``.
@@ -443,8 +448,8 @@ class Element(Generic[In, Out, Ends]):
             TooManyFailures: more items failed than ``max_failures`` allows.
             ConveyorError: a stage failed; nothing is left running.
         """
-        with self.open(engine=engine, ordered=ordered, processes=processes, _once=True) as live:
-            return live.run(items, max_failures=max_failures)
+        live = self.open(engine=engine, ordered=ordered, processes=processes, _once=True)
+        return live.run_once(items, max_failures, trace)
 
     def stream(
         self,
@@ -455,6 +460,7 @@ class Element(Generic[In, Out, Ends]):
         ordered: bool = False,
         processes: int | None = None,
         max_failures: float | None = None,
+        trace: str | Path | None = None,
     ) -> Stream[Out]:
         """Run this pipeline lazily: give each output as it comes.
 
@@ -463,7 +469,7 @@ class Element(Generic[In, Out, Ends]):
         ``.dead_letters``.
         """
         live = self.open(engine=engine, ordered=ordered, processes=processes, _once=True)
-        return live.stream_once(items, max_failures)
+        return live.stream_once(items, max_failures, trace)
 
     def replay(self, letters: Iterable[DeadLetter], /, *, engine: str = "inline") -> Results[Out]:
         """Run dead letters again, each from the stage where it failed.

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import time
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from conveyor.engines.files import see_that_writable, write_whole
 from conveyor.engines.letters import DeadLetter, DeadLetters, Failures, checked_limit
 from conveyor.engines.stats import Stats
+from conveyor.engines.tape import Traced
 from conveyor.errors import UsageError
 from conveyor.graph import Graph
 
@@ -66,6 +72,21 @@ class Stream(Generator[T, None, None]):
         self._outputs.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What one run is to do.
+
+    Attributes:
+        items: what goes in.
+        failures: the items that fail for good in it, and how many may.
+        trace: where its trace goes; None where none is asked for.
+    """
+
+    items: Iterable[Any]
+    failures: Failures
+    trace: Path | None
+
+
 class Live(ABC, Generic[Out_co]):
     """A pipeline whose workers are warm: what ``pipeline.open()`` gives.
 
@@ -79,6 +100,7 @@ class Live(ABC, Generic[Out_co]):
         self._stats: Stats | None = None
         self._is_closed = False
         self._running = False
+        self._is_traced = False
         self._dead_letters = DeadLetters()
 
     @property
@@ -87,34 +109,70 @@ class Live(ABC, Generic[Out_co]):
         return self._dead_letters
 
     def run(
-        self, items: Iterable[Any] | None = None, /, *, max_failures: float | None = None
+        self,
+        items: Iterable[Any] | None = None,
+        /,
+        *,
+        max_failures: float | None = None,
+        trace: str | Path | None = None,
     ) -> Results[Out_co]:
         """Run the pipeline once and give all outputs.
 
         Args:
             items: what goes in.
             max_failures: as for ``pipeline.run``.
+            trace: as for ``pipeline.run``; of a warm pipeline, it is of this run.
 
         Raises:
             ConveyorError: a stage failed, or ``items`` do not fit the pipeline.
         """
+        return self._gathered(self._task(items, max_failures, trace))
+
+    def run_once(
+        self,
+        items: Iterable[Any] | None,
+        max_failures: float | None,
+        trace: str | Path | None,
+    ) -> Results[Out_co]:
+        """Like :meth:`run`; the workers end with it, and start only if the arguments fit."""
+        task = self._task(items, max_failures, trace)
+        with self:
+            return self._gathered(task)
+
+    def _gathered(self, task: _Task) -> Results[Out_co]:
         outputs: list[Out_co] = []
-        failures = Failures(checked_limit(max_failures))
-        for batch in self._run(self._input(items), failures):
+        for batch in self._run(task):
             outputs += batch
         assert self._stats is not None
-        return Results(outputs, self._stats, failures.letters)
+        return Results(outputs, self._stats, task.failures.letters)
+
+    def _task(
+        self,
+        items: Iterable[Any] | None,
+        max_failures: float | None,
+        trace: str | Path | None,
+    ) -> _Task:
+        """What a run is to do; what does not fit is refused."""
+        path = None if trace is None else Path(trace).absolute()
+        if path is not None:
+            see_that_writable(path, "the trace")
+        return _Task(self._input(items), Failures(checked_limit(max_failures)), path)
 
     def stream(
-        self, items: Iterable[Any] | None = None, /, *, max_failures: float | None = None
+        self,
+        items: Iterable[Any] | None = None,
+        /,
+        *,
+        max_failures: float | None = None,
+        trace: str | Path | None = None,
     ) -> Stream[Out_co]:
         """Run the pipeline once and give each output as it comes.
 
         Raises:
             ConveyorError: as :meth:`run`; what does not fit is refused at once.
         """
-        failures = Failures(checked_limit(max_failures))
-        return Stream(self._flat(self._run(self._input(items), failures)), failures.letters)
+        task = self._task(items, max_failures, trace)
+        return Stream(self._flat(self._run(task)), task.failures.letters)
 
     @staticmethod
     def _flat(batches: Generator[list[Out_co], None, None]) -> Generator[Out_co]:
@@ -127,10 +185,13 @@ class Live(ABC, Generic[Out_co]):
         return self._stats
 
     def stream_once(
-        self, items: Iterable[Any] | None, max_failures: float | None
+        self,
+        items: Iterable[Any] | None,
+        max_failures: float | None,
+        trace: str | Path | None,
     ) -> Stream[Out_co]:
         """Like :meth:`stream`; the workers end with the stream."""
-        outputs = self.stream(items, max_failures=max_failures)
+        outputs = self.stream(items, max_failures=max_failures, trace=trace)
         return Stream(self._closing_stream(iter(outputs)), outputs.dead_letters)
 
     def _closing_stream(self, outputs: Iterator[Out_co]) -> Generator[Out_co]:
@@ -151,30 +212,45 @@ class Live(ABC, Generic[Out_co]):
             raise UsageError(f"run(items) takes an iterable, not {type(items).__name__}") from None
         return items
 
-    def _run(self, items: Iterable[Any], failures: Failures) -> Generator[list[Out_co], None, None]:
+    def _run(self, task: _Task) -> Generator[list[Out_co], None, None]:
         if self._is_closed:
             raise UsageError("this pipeline is closed; open a new one")
         if self._running:
             raise UsageError("this pipeline is in a run; finish that first, or open another")
         self._running = True
-        self._dead_letters = failures.letters
-        started = time.perf_counter()
+        self._is_traced = task.trace is not None
+        self._dead_letters = task.failures.letters
+        began = time.perf_counter_ns()
         done = False
         given = 0
         try:
-            with closing(self._batches(items, failures)) as batches:
+            with closing(self._batches(task.items, task.failures)) as batches:
                 for batch in batches:
                     given += len(batch)
                     yield batch
-            self._stats = self._account(time.perf_counter() - started, given)
-            excess = failures.excess(self._stats.total.items_in, at_end=True)
+            self._stats = self._account((time.perf_counter_ns() - began) / 1e9, given)
+            excess = task.failures.excess(self._stats.total.items_in, at_end=True)
             if excess is not None:
                 raise excess
             done = True
         finally:
+            error = sys.exception()
             self._running = False
             if not done:
                 self._break_off()
+            if task.trace is not None:
+                self._write_trace(task.trace, began, error)
+
+    def _write_trace(self, path: Path, began: int, error: BaseException | None) -> None:
+        """Write what was traced; a run that went well does not fail for want of that."""
+        from conveyor.seeing.trace import chrome_trace
+
+        try:
+            ended = time.perf_counter_ns()
+            write_whole(path, chrome_trace(self._traced(), began=began, ended=ended, error=error))
+        except OSError as failed:
+            message = f"the trace could not be written to {str(path)!r}: {failed.strerror}"
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
 
     @abstractmethod
     def start(self) -> None:
@@ -193,6 +269,10 @@ class Live(ABC, Generic[Out_co]):
         self, items: Iterable[Any], failures: Failures
     ) -> Generator[list[Out_co], None, None]:
         """One run, some outputs at a time. It is closed early where the caller leaves."""
+
+    @abstractmethod
+    def _traced(self) -> Traced:
+        """What is known of the run that has just ended, well or not, for its trace."""
 
     @abstractmethod
     def _account(self, elapsed: float, given: int) -> Stats:

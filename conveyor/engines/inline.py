@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import partial
+from time import perf_counter_ns
 from typing import Any
 
 from conveyor.dsl.processor import instance_state
@@ -19,6 +20,7 @@ from conveyor.engines.careful import stage_for
 from conveyor.engines.letters import DeadLetter, Failures
 from conveyor.engines.stage import Stage, is_given, reason, short
 from conveyor.engines.stats import Account, Stats, account
+from conveyor.engines.tape import Lane, Span, Tape, Traced, timed
 from conveyor.errors import ConveyorError, JoinError, NotPicklable, UsageError
 from conveyor.graph import ForkNode, Graph, JoinNode, OutputNode, ProcessorNode
 from conveyor.graph.check import check
@@ -73,6 +75,10 @@ class Inline(Live[Any]):
         self._failures = Failures()
         self._fed = 0
         self._entered: Mapping[str, int] | None = None
+        self._tapes: list[Tape] = []
+        self._setups: dict[str, Span] = {}
+        self._outputs_of: dict[str, Callable[[Any], Iterator[Any]]] = {}
+        """What each stage gives for an item, and notes on its tape if the run is traced."""
 
     def start(self) -> None:
         """Set all processors up."""
@@ -89,7 +95,9 @@ class Inline(Live[Any]):
                     failed=self._on_failed,
                 )
                 self._stages[node.id] = stage
+                started = perf_counter_ns()
                 stage.setup()
+                self._setups[node.id] = Span("setup", started, perf_counter_ns())
         except BaseException:
             self._break_off()
             raise
@@ -145,11 +153,60 @@ class Inline(Live[Any]):
         }
         for stage in self._stages.values():
             stage.begin()
+        self._outputs_of = {name: stage.outputs for name, stage in self._stages.items()}
+        self._tapes = []
+        if self._is_traced:
+            self._trace()
+        self._setups = {}
         yield from self._entering(items)
         start = self._start_node()
         (first,) = graph.out_edges[start.id]
         yield from self._finished(start, first)
         yield from self._end(first)
+
+    def _trace(self) -> None:
+        """Let each stage keep what it does in this run."""
+        for number, lane in self._lanes().items():
+            if lane.name in self._stages:
+                tape = Tape(number)
+                self._tapes.append(tape)
+                if lane.name in self._setups:
+                    tape.add(self._setups[lane.name])
+                self._outputs_of[lane.name] = partial(self._timed, tape, self._stages[lane.name])
+
+    def _timed(self, tape: Tape, stage: Stage, item: Any) -> Iterator[Any]:
+        return timed(tape, stage.outputs(item), lambda: (2 * self._fed - 1,))
+
+    def _generated(self, source: str) -> Iterator[Any]:
+        items = self._stages[source].generate()
+        tapes = [tape for tape in self._tapes if self._lanes()[tape.worker].name == source]
+        return timed(tapes[0], items, lambda: (2 * self._fed + 1,)) if tapes else items
+
+    def _lanes(self) -> dict[int, Lane]:
+        graph = self.graph
+        numbers = {node.id: number for number, node in enumerate(graph.processors)}
+        return {
+            number: Lane(
+                name,
+                name,
+                sorted(numbers[sender] for sender in self._senders(name)),
+                gathers=any(graph.edges[index].source in self._zips for index in entering),
+            )
+            for name, number in numbers.items()
+            for entering in (graph.in_edges[name],)
+        }
+
+    def _senders(self, node: str) -> set[str]:
+        """The processors from which items come to a node, past forks and joins."""
+        found: set[str] = set()
+        for index in self.graph.in_edges[node]:
+            source = self.graph.edges[index].source
+            is_stage = isinstance(self.graph.by_id[source], ProcessorNode)
+            found |= {source} if is_stage else self._senders(source)
+        return found
+
+    def _traced(self) -> Traced:
+        return Traced(self._lanes(), self._tapes, has_pipes=False)
 
     def _start_node(self) -> ProcessorNode:
         return next(node for node in self.graph.processors if node.kind != "processor")
@@ -159,7 +216,7 @@ class Inline(Live[Any]):
         start = self._start_node()
         (first,) = self.graph.out_edges[start.id]
         is_source = start.kind == "source"
-        for item in self._stages[start.id].generate() if is_source else self._fed_items(items):
+        for item in self._generated(start.id) if is_source else self._fed_items(items):
             self._fed += 1
             yield from self._through(first, item)
 
@@ -192,7 +249,7 @@ class Inline(Live[Any]):
 
     def _processed(self, stage: str, item: Any) -> Iterator[Any]:
         (onwards,) = self.graph.out_edges[stage]
-        for output in self._stages[stage].outputs(item):
+        for output in self._outputs_of[stage](item):
             yield from self._through(onwards, output)
 
     def _replicated(self, fork: ForkNode, item: Any) -> Iterator[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import traceback
-from collections.abc import Callable, Iterable, Iterator, MutableSequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from operator import length_hint
 from reprlib import Repr
@@ -16,6 +16,7 @@ import cloudpickle
 
 from conveyor.dsl.processor import Processor, Source, generated, instance_state
 from conveyor.engines.stats import Account
+from conveyor.engines.tape import Places
 from conveyor.errors import ConveyorError, StageError
 from conveyor.graph import ProcessorNode
 
@@ -60,7 +61,7 @@ class Batch(NamedTuple):
     """
 
     items: list[Any]
-    at: MutableSequence[int]
+    at: Places
     size: Callable[[], int]
     traced: bool
     again: Callable[[], Again]
@@ -180,7 +181,7 @@ class Stage:
             return self._batch_in_parts(batch.items, batch.at, batch.size)
         return iter((self._batch_at_once(batch.items, batch.at, traced=batch.traced),))
 
-    def _batch_at_once(self, items: list[Any], at: MutableSequence[int], *, traced: bool) -> Part:
+    def _batch_at_once(self, items: list[Any], at: Places, *, traced: bool) -> Part:
         """One output or none for each item: little more than a list comprehension."""
         started = perf_counter()
         origins: list[int] | None = None
@@ -202,7 +203,7 @@ class Stage:
         self.filtered += len(items) - len(outputs)
         return Part(outputs, origins, is_last=True)
 
-    def _mapped(self, items: list[Any], at: MutableSequence[int]) -> list[Any]:
+    def _mapped(self, items: list[Any], at: Places) -> list[Any]:
         """The outputs that are not None.
 
         To note each item takes as long as the cheapest processor does. A batch of many is of
@@ -229,7 +230,7 @@ class Stage:
         return outputs
 
     def _batch_in_parts(
-        self, items: list[Any], at: MutableSequence[int], size: Callable[[], int]
+        self, items: list[Any], at: Places, size: Callable[[], int]
     ) -> Iterator[Part]:
         outputs: list[Any] = []
         origins: list[int] = []

@@ -184,6 +184,9 @@ class NoRecording:
     def gauge(self, worker: int) -> Gauge:
         return Gauge([0] * Gauge.FIELDS)
 
+    def tape(self, worker: int) -> None:
+        return None
+
     def begin(self, *_: object) -> None:
         pass
 
@@ -300,6 +303,7 @@ class Simulation:
             may_end=self._source_may_end,
             told=partial(self._on_accounts, 0),
             made=lambda _: None,
+            tape=lambda: None,
         )
 
     def _stage_actor(self, number: int, planned: PlannedWorker) -> StageActor:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sized
 from functools import partial
 from itertools import islice
-from time import perf_counter
+from time import perf_counter, perf_counter_ns
 from typing import Any, Protocol, cast
 
 from conveyor.engines.arriving import Arriving
@@ -21,8 +21,9 @@ from conveyor.engines.processes.recorder import BLOCKED, BUSY, STARVED, Gauge
 from conveyor.engines.processes.wire import dumps, pack_items, unpack_items
 from conveyor.engines.stage import Again, Batch, Stage, short
 from conveyor.engines.stats import Account
+from conveyor.engines.tape import Span, Tape
 from conveyor.errors import JoinError
-from conveyor.flow.batch import END, LEAVE, Frame, at_end, component, is_traced, traced
+from conveyor.flow.batch import END, LEAVE, Frame, Path, at_end, component, is_traced, traced
 from conveyor.flow.credit import BYTES, FRAMES, Credit, Due
 from conveyor.flow.join import Interleave, Joiner, Ordered, TwoOutputs, Zip
 from conveyor.flow.order import Completion
@@ -63,6 +64,9 @@ class Recording(Protocol):
         """The gauge of a worker of this process."""
         ...
 
+    def tape(self, worker: int) -> Tape | None:
+        """Where a worker keeps what it does in this run, if that is traced."""
+
     def begin(self, worker: int, count: int, payload: Sized | None) -> None:
         """Note a batch."""
 
@@ -76,6 +80,7 @@ class Accounts:
     def __init__(self) -> None:
         self.nodes: dict[str, Account] = {}
         self.edges: dict[int, int] = {}
+        self.tapes: list[Tape] = []
 
     def add(self, other: Accounts) -> None:
         """Take in what another one counted."""
@@ -83,6 +88,7 @@ class Accounts:
             self.nodes[node] = self.nodes[node] + account if node in self.nodes else account
         for edge, items in other.edges.items():
             self.edges[edge] = self.edges.get(edge, 0) + items
+        self.tapes += other.tapes
 
 
 # -- the way out --
@@ -315,6 +321,11 @@ class StageActor:
         self.has_left = False
         """Whether it has been detached, and has given all that it had."""
         self._recording = recording
+        self._at = recording.fields
+        self.tape: Tape | None = None
+        """Where it keeps what it does, while a run is traced."""
+        self.setup: Span | None = None
+        """When its processor was set up, until a run has begun since."""
         self._told = told
         self._seconds = 0.0
         self._ratio = 1.0
@@ -323,8 +334,7 @@ class StageActor:
     def _work(self) -> Coroutine:
         while not self.has_left:
             yield from self._arrival()
-            if self.stage is not None:
-                self.stage.begin()
+            self._begin()
             end = 0
             while not end:
                 if not self.way_in.ready:
@@ -332,13 +342,24 @@ class StageActor:
                 frame = self.way_in.take()
                 end = frame.end
                 self._gauge.count(frame.count)
-                yield from self._answer(frame)
+                answer = self._answer(frame)
+                if self.tape is not None:
+                    answer = self.tape.over(frame, answer, self._gauge)
+                yield from answer
                 yield True
             self.has_left = end == LEAVE
             self._tell()
             yield True
         while True:
             yield False
+
+    def _begin(self) -> None:
+        """A run has begun: its first frame is there."""
+        tape, fields = self._recording.tape(self.number), self._recording.fields
+        self.tape, self._at = tape, fields if tape is None else tape.marks(fields)
+        note_setup(self)
+        if self.stage is not None:
+            self.stage.begin()
 
     def _arrival(self) -> Coroutine:
         self._gauge.enter(STARVED)
@@ -352,6 +373,7 @@ class StageActor:
             accounts.nodes[self.stage.name] = self.stage.account
         self.way_in.account(accounts)
         self.way_out.account(accounts)
+        accounts.tapes += taken_off(self)
         self._told(accounts)
 
     def _answer(self, frame: Frame) -> Coroutine:
@@ -386,7 +408,7 @@ class StageActor:
         started, made, elapsed = perf_counter(), 0, 0.0
         batch = Batch(
             items,
-            self._recording.fields,
+            self._at,
             self._part_size,
             is_traced(frame.scopes),
             partial(self._again, frame, items),
@@ -399,6 +421,8 @@ class StageActor:
             scopes = traced(frame.scopes, part.origins)
             if part.is_last:
                 items.clear()  # so that what was only passed on may go on as it is
+                if self.tape is not None:
+                    self.tape.worked()
             yield from family.give(part.outputs, scopes, is_last=is_last, payload=part.payload)
             started = perf_counter()
         self._recording.end()
@@ -424,6 +448,19 @@ class StageActor:
         self._seconds = _blend(self._seconds, elapsed / taken)
         self._ratio = _blend(self._ratio, given / taken)
         self.way_in.service = max(self._seconds, self._ratio * self.way_out.outlet.service)
+
+
+def note_setup(actor: StageActor | SourceActor) -> None:
+    """Put the setup of a worker, which was for the run that begins, on its tape."""
+    span, actor.setup = actor.setup, None
+    if span is not None and actor.tape is not None:
+        actor.tape.add(span)
+
+
+def taken_off(actor: StageActor | SourceActor | Sink) -> list[Tape]:
+    """The tape of an actor, which has none from now on, as a list."""
+    tape, actor.tape = actor.tape, None
+    return [] if tape is None else [tape]
 
 
 def _blend(before: float, now: float) -> float:
@@ -465,6 +502,7 @@ class SourceActor:
         may_end: whether the end of the stream may be sent; asked again until it may.
         told: called with what was counted, at the end of each run.
         made: called with how many items there were so far.
+        tape: gives where it keeps what it does in a run that begins, if that is traced.
     """
 
     has_left = False
@@ -480,6 +518,7 @@ class SourceActor:
         may_end: Callable[[], bool],
         told: Callable[[Accounts], None],
         made: Callable[[int], None],
+        tape: Callable[[], Tape | None],
     ) -> None:
         assert planned.way_out is not None
         self.name = planned.element
@@ -490,6 +529,9 @@ class SourceActor:
         self.stage = stage
         self._told = told
         self._made = made
+        self._new_tape = tape
+        self.tape: Tape | None = None
+        self.setup: Span | None = None
         self._sizer = Sizer()
         self.way_out.weigh = self._sizer.weighed
         self.wake_on: Callable[[int], None] | None = None
@@ -501,6 +543,8 @@ class SourceActor:
     def begin(self, items: Iterator[Any] | None) -> None:
         """Begin a run with these items; a source makes its own."""
         self.window.begin()
+        self.tape = self._new_tape()
+        note_setup(self)
         self._count = 0
         if self.stage is not None:
             self.stage.begin()
@@ -534,6 +578,7 @@ class SourceActor:
             waited, self.way_out.has_waited = self.way_out.has_waited, False
             yield from self._await(items)
             self._gauge.enter(BUSY)
+            started = self._gauge.since
             present = items.present() if isinstance(items, Arriving) else items
             wanted = self._sizer.size(self.way_out.outlet.service, full=waited)
             batch = self._pulled(present, wanted)
@@ -542,7 +587,11 @@ class SourceActor:
             self._count += len(batch)
             self._made(self._count)
             self._gauge.count(len(batch))
-            yield from self.way_out.send(Frame(self.window.next_path(), batch))
+            frame = Frame(self.window.next_path(), batch)
+            sending = self.way_out.send(frame)
+            if self.tape is not None:
+                sending = self.tape.over(frame, sending, self._gauge, start=started)
+            yield from sending
             yield True
 
     def _pulled(self, items: Iterator[Any], wanted: int) -> list[Any]:
@@ -568,6 +617,7 @@ class SourceActor:
         counted = Account(self._count, self._count)
         accounts.nodes[self.name] = self.stage.account if self.stage is not None else counted
         self.way_out.account(accounts)
+        accounts.tapes += taken_off(self)
         self._told(accounts)
 
 
@@ -578,19 +628,26 @@ class Sink:
         self.way_in = WayInEnd(planned.element, planned.way_in, channels)
         self._completion = Completion()
         self.has_ended = False
+        self.tape: Tape | None = None
+        self._path: Path = ()
 
-    def begin(self) -> None:
-        """Begin a run."""
+    def begin(self, tape: Tape | None = None) -> None:
+        """Begin a run; if it is traced, there is a tape."""
         self.has_ended = False
+        self.tape = tape
 
     def take(self) -> tuple[list[Any], bool]:
         """The items of the next frame, and whether a batch is complete with it."""
         frame = self.way_in.take()
         self.has_ended = bool(frame.end)
+        self._path = frame.path
         items = unpack_items(self.way_in.name, frame)
         return items, self._completion.add(frame.path, 1)
 
     def consumed(self, items: int, seconds: float) -> None:
-        """The consumer kept so many items for so long."""
+        """The consumer kept so many items, those of the last frame, for so long until now."""
+        if self.tape is not None:
+            now = perf_counter_ns()
+            self.tape.add(Span("batch", now - int(seconds * 1e9), now, self._path, items))
         if items:
             self.way_in.service = _blend(self.way_in.service, seconds / items)

@@ -16,6 +16,7 @@ import signal
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from time import monotonic, perf_counter
@@ -23,7 +24,7 @@ from typing import Any, Literal
 
 from conveyor import log
 from conveyor.engines.letters import Failures
-from conveyor.engines.processes.actor import Accounts, Sink, SourceActor
+from conveyor.engines.processes.actor import Accounts, Sink, SourceActor, taken_off
 from conveyor.engines.processes.channel import Poller
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.launch import fill_standard_streams
@@ -47,6 +48,7 @@ from conveyor.engines.processes.worker import (
     READY,
     RETIRED,
     STOP,
+    TAPED,
     Links,
     Orders,
     connect_locally,
@@ -55,6 +57,7 @@ from conveyor.engines.processes.worker import (
     use,
     without_processors,
 )
+from conveyor.engines.tape import Tape
 from conveyor.errors import ConveyorError
 from conveyor.flow.scale import Decision
 from conveyor.plan import Plan
@@ -116,6 +119,7 @@ class Crew:
         self.accounts = Accounts()
         self._failures = Failures()
         self._fed = 0
+        self._is_traced = False
         self.load = LoadWatch(plan, cores)
         self._poller = Poller()
         self._hands: dict[int, Hand] = {}
@@ -146,6 +150,7 @@ class Crew:
                 may_end=self._feed_may_end,
                 told=self._told,
                 made=self._made,
+                tape=partial(self._tape, 0),
             )
             self._feed.wake_on = self._poller.wake_on
 
@@ -155,6 +160,15 @@ class Crew:
 
     def _made(self, items: int) -> None:
         self._fed = items
+
+    def _tape(self, worker: int) -> Tape | None:
+        return Tape(worker) if self._is_traced else None
+
+    @property
+    def tapes(self) -> list[Tape]:
+        """What is known of what each worker did in the last run, where that was traced."""
+        own = [] if self._feed is None else taken_off(self._feed)
+        return [*self.accounts.tapes, *own, *taken_off(self._sink)]
 
     # -- start --
 
@@ -202,6 +216,7 @@ class Crew:
         hands: list[Hand] = []
         for number in sorted(wanted - set(self._hands)):
             hand = Hand(self.plan, number, self._poller, self._on_message, self._on_death)
+            hand.recorder.is_traced = self._is_traced
             self._hands[number] = hand
             hands.append(hand)
             log.debug("process {} runs {}", hand.process.pid, ", ".join(hand.stages))
@@ -426,17 +441,20 @@ class Crew:
 
     # -- a run --
 
-    def begin(self, items: Iterator[Any], failures: Failures) -> None:
+    def begin(self, items: Iterator[Any], failures: Failures, *, is_traced: bool) -> None:
         """Begin a run."""
         self.accounts = Accounts()
         self._failures = failures
+        self._is_traced = is_traced
+        for hand in self._hands.values():
+            hand.recorder.is_traced = is_traced
         self._is_ending = self._source_asks = False
         feeds = self._feed is not None
         self._missing_accounts = sum(len(hand.workers) for hand in self._joined()) + feeds
         self._join_if_ready()
         if self.plan.scaled:
             self.load.begin(monotonic(), self._readings())
-        self._sink.begin()
+        self._sink.begin(self._tape(len(self.plan.workers) - 1))
         if self._feed is not None:
             self._feed.begin(items)
         else:
@@ -518,6 +536,8 @@ class Crew:
                 self._told(accounts)
                 hand.has_left = has_left
                 self._on_counted(hand)
+            case (name, tapes) if name == TAPED:
+                self.accounts.tapes += tapes
             case other:
                 raise AssertionError(f"a worker sent {other!r}")
 

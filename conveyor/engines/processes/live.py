@@ -16,6 +16,7 @@ from conveyor.engines.processes.actor import Accounts
 from conveyor.engines.processes.cores import physical_cores
 from conveyor.engines.processes.crew import Crew
 from conveyor.engines.stats import Stats, Width, account
+from conveyor.engines.tape import Lane, Tape, Traced
 from conveyor.errors import UsageError
 from conveyor.graph import ForkNode, Graph
 from conveyor.plan import Plan, make
@@ -64,6 +65,7 @@ class Processes(Live[Any]):
         self._crew: Crew | None = None
         self._accounts = Accounts()
         self._widths: dict[str, list[Width]] = {}
+        self._tapes: list[Tape] = []
         self._pid = os.getpid()
 
     def start(self) -> None:
@@ -97,6 +99,11 @@ class Processes(Live[Any]):
         crew = self._release()
         if crew is not None:
             crew.stop()
+            self._keep(crew)
+
+    def _keep(self, crew: Crew) -> None:
+        """Keep what a crew knows of the run that has ended."""
+        self._accounts, self._widths, self._tapes = crew.accounts, crew.load.widths, crew.tapes
 
     def _release(self) -> Crew | None:
         """Give up the crew, to whoever ends it; a forked copy of this process may not."""
@@ -112,10 +119,10 @@ class Processes(Live[Any]):
         self.start()
         crew = self._crew
         assert crew is not None
-        crew.begin(iter(items), failures)
+        crew.begin(iter(items), failures, is_traced=self._is_traced)
         yield from crew.outputs()
         crew.trim()
-        self._accounts, self._widths = crew.accounts, crew.load.widths
+        self._keep(crew)
 
     def _account(self, elapsed: float, given: int) -> Stats:
         counted = self._accounts
@@ -127,3 +134,16 @@ class Processes(Live[Any]):
             given=given,
             widths=self._widths,
         )
+
+    def _traced(self) -> Traced:
+        channels, workers = self.plan.channels, self.plan.workers
+        lanes = {
+            number: Lane(
+                worker.name,
+                worker.element,
+                [channels[channel].source for channel in worker.way_in.channels],
+                gathers=worker.way_in.how != "interleave" and worker.way_in.traced,
+            )
+            for number, worker in enumerate(workers)
+        }
+        return Traced(lanes, self._tapes, self._widths)

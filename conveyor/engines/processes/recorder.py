@@ -15,6 +15,7 @@ from time import perf_counter_ns
 from typing import cast
 
 from conveyor.engines.processes.large import Parcel
+from conveyor.engines.tape import Tape
 
 _FIELDS = 8
 _HEAD = _FIELDS * 8
@@ -22,8 +23,9 @@ _ROOM = 256 << 10
 
 # Fields: the index of the item; how many items from there on it may be one of; the number of
 # the worker, plus 1, or 0 where nothing is in work; the number of items in the batch; the bytes
-# of its payload, or 0 where it had no room; the items that a source has made in this run.
-_INDEX, _SPAN, _WORKER, _COUNT, _BYTES, _MADE = range(6)
+# of its payload, or 0 where it had no room; the items that a source has made in this run; whether
+# the run is traced, which the parent writes before the run begins.
+_INDEX, _SPAN, _WORKER, _COUNT, _BYTES, _MADE, _TRACED = range(7)
 
 # Fields of a gauge: the items and the batches that were taken; the nanoseconds in each state;
 # the state now, and since when.
@@ -72,6 +74,11 @@ class Gauge:
             fields[before] += now - fields[_SINCE]
         fields[_SINCE] = now
         fields[_STATE] = state
+
+    @property
+    def since(self) -> int:
+        """Since when it is in its state, in nanoseconds of ``perf_counter_ns``."""
+        return int(self._fields[_SINCE])
 
     def count(self, items: int) -> None:
         """A frame of so many items has been taken."""
@@ -153,6 +160,19 @@ class Recorder:
     @made.setter
     def made(self, items: int) -> None:
         self.fields[_MADE] = items
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether the run is traced."""
+        return bool(self.fields[_TRACED])
+
+    @is_traced.setter
+    def is_traced(self, is_traced: bool) -> None:
+        self.fields[_TRACED] = is_traced
+
+    def tape(self, worker: int) -> Tape | None:
+        """Where a worker keeps what it does in this run, if that is traced."""
+        return Tape(worker) if self.is_traced else None
 
     @property
     def worker(self) -> int | None:
