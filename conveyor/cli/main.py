@@ -149,7 +149,7 @@ def _run(args: argparse.Namespace, out: TextIO) -> int:
             source = files.enter_context(_input(args.input))
             items = Items(FORMATS[args.format], source.fileno())
         target = files.enter_context(_output(args.output, out))
-        stream = live.stream(items, max_failures=args.max_failures)
+        stream = live.stream(items, max_failures=args.max_failures, trace=args.trace)
         files.callback(_leave, stream.dead_letters, args.dead_letters)
         with live, closing(stream) as outputs:
             # What a program reads, or a person, is to get there at once.
@@ -265,6 +265,9 @@ def _parser() -> argparse.ArgumentParser:
         "--dead-letters",
         metavar="FILE",
         help="where items go that failed for good; they are told on the standard error",
+    )
+    run.add_argument(
+        "--trace", metavar="FILE", help="where a trace of the run goes, for https://ui.perfetto.dev"
     )
     _add_json(run, "the account of every item, to the standard error")
     return parser

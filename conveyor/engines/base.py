@@ -235,11 +235,12 @@ class Live(ABC, Generic[Out_co]):
             done = True
         finally:
             error = sys.exception()
+            left = isinstance(error, GeneratorExit)
             self._running = False
             if not done:
                 self._break_off()
             if task.trace is not None:
-                self._write_trace(task.trace, began, error)
+                self._write_trace(task.trace, began, None if left else error)
 
     def _write_trace(self, path: Path, began: int, error: BaseException | None) -> None:
         """Write what was traced; a run that went well does not fail for want of that."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ from conveyor.flow.batch import Path
 
 Event = dict[str, Any]
 
-_ORDER = {"M": 0, "X": 1, "i": 2, "C": 3, "s": 4, "f": 5}
-"""At the same time, what others refer to goes first."""
+_ORDER = {"E": 0, "X": 1, "i": 2, "C": 3, "s": 4, "f": 5, "B": 6}
+"""Of what is at the same time, that goes first which others refer to."""
 
 
 def chrome_trace(traced: Traced, *, began: int, ended: int, error: BaseException | None) -> bytes:
@@ -63,7 +64,7 @@ def _events(traced: Traced, began: int, ended: int, error: BaseException | None)
     pipes = last + 1  # no process has this number on the same picture
     events = [*_shown(traced, slices), *_gaps(traced), *_drawn(arrows)]
     if traced.has_pipes:
-        events += _waiting(traced, arrows, pipes)
+        events += _filled(traced, arrows, pipes)
         events += _widths(traced, began, pipes)
     if error is not None:
         text = {"error": str(error)}
@@ -128,15 +129,21 @@ def _shown(traced: Traced, slices: Iterable[_Slice]) -> Iterator[Event]:
         args: Event = {unit: _address(path)} if path else {}
         if kind == "batch" and traced.has_pipes:
             args["items"] = items
-        yield {
-            "ph": "X",
+        event: Event = {
             "name": _title(one.span, unit),
             "cat": kind,
             "ts": start,
-            "dur": max(1, end - start),
             **one.track,
             "args": args,
         }
+        end = max(end, start + 1)
+        if kind in {"batch", "setup"}:
+            yield {"ph": "X", **event, "dur": end - start}
+        else:
+            # What is inside of another slice ends explicitly. Perfetto would let an arrow that
+            # starts behind it start in it.
+            yield {"ph": "B", **event}
+            yield {"ph": "E", **event, "ts": end}
 
 
 def _title(span: Span, unit: str) -> str:
@@ -178,15 +185,11 @@ def _gaps(traced: Traced) -> Iterator[Event]:
 
 @dataclass(frozen=True, slots=True)
 class _Arrow:
-    """The way of a batch from one worker to another."""
+    """The way of a batch from one worker to another, and when it was sent."""
 
     source: _Slice
     target: _Slice
-
-    @property
-    def sent(self) -> int:
-        """When it was sent: at the end of the work, or before, where that goes on in parts."""
-        return max(self.source.span.start, min(self.source.span.end - 1, self.target.span.start))
+    sent: int
 
 
 class _Sent:
@@ -219,14 +222,39 @@ def _earlier(slices: Iterable[_Slice], target: _Slice) -> list[_Slice]:
     return [one for one in slices if one.span.start <= target.span.start]
 
 
-def _arrows(traced: Traced, slices: Iterable[_Slice]) -> Iterator[_Arrow]:
+def _arrows(traced: Traced, slices: Sequence[_Slice]) -> Iterator[_Arrow]:
     batches = [one for one in slices if one.span.kind == "batch"]
     sent: defaultdict[int, _Sent] = defaultdict(_Sent)
     for one in batches:
         sent[one.worker].add(one)
+    waits = _waits(slices)
     for target in batches:
-        lane = traced.lanes[target.worker]
-        yield from (_Arrow(source, target) for source in _sources(lane, sent, target))
+        for source in _sources(traced.lanes[target.worker], sent, target):
+            yield _Arrow(source, target, _time_of_sending(source, target, waits[source.worker]))
+
+
+def _waits(slices: Iterable[_Slice]) -> defaultdict[int, list[Span]]:
+    """When each worker waited for room, in order."""
+    waits: defaultdict[int, list[Span]] = defaultdict(list)
+    for one in slices:
+        if one.span.kind == "blocked":
+            waits[one.worker].append(one.span)
+    for spans in waits.values():
+        spans.sort(key=_start)
+    return waits
+
+
+def _start(span: Span) -> int:
+    return span.start
+
+
+def _time_of_sending(source: _Slice, target: _Slice, waits: Sequence[Span]) -> int:
+    """At the end of the work, or before, where that went on or another branch had no room yet."""
+    sent = min(source.span.end - 1, target.span.start)
+    place = bisect_right(waits, sent, key=_start)
+    if place and waits[place - 1].end > sent:
+        sent = waits[place - 1].start - 1
+    return max(source.span.start, sent)
 
 
 def _sources(lane: Lane, sent: Mapping[int, _Sent], target: _Slice) -> list[_Slice]:
@@ -251,7 +279,7 @@ def _drawn(arrows: Sequence[_Arrow]) -> Iterator[Event]:
 # -- counters --
 
 
-def _waiting(traced: Traced, arrows: Iterable[_Arrow], pid: int) -> Iterator[Event]:
+def _filled(traced: Traced, arrows: Iterable[_Arrow], pid: int) -> Iterator[Event]:
     """How many items had been sent to an element, and not taken, over the time."""
     sent: dict[_Slice, int] = {}
     for arrow in arrows:

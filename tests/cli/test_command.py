@@ -15,6 +15,7 @@ import pytest
 
 from conveyor import DeadLetters
 from tests.leaks import end_of, read_pids
+from tests.seeing.trace_format import read
 
 LIMIT = 60
 """Seconds after which a command counts as hung."""
@@ -113,6 +114,19 @@ def told(ended: subprocess.CompletedProcess[str], code: int) -> str:
 
 
 # -- run --
+
+
+def test_a_trace_of_the_run_is_written(folder):
+    ended = conveyor(folder, "run", "lines.py:shout", "--trace", "run.json", given="a b\n")
+
+    assert (ended.returncode, ended.stderr.replace("shouting\n", "")) == (0, "")
+    assert [one.name for one in read(folder / "run.json").of("words")] == ["batch 0", "batch 1"]
+
+
+def test_a_trace_that_cannot_be_written_is_refused(folder):
+    ended = conveyor(folder, "run", "lines.py:shout", "--trace", "no/run.json", given="a b\n")
+
+    assert "the trace can't be written to" in told(ended, 2)
 
 
 @pytest.mark.quick
