@@ -10,18 +10,44 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
 from conveyor.dsl.processor import instance_state
 from conveyor.engines.base import Live
 from conveyor.engines.careful import stage_for
+from conveyor.engines.histogram import Histogram, Times
 from conveyor.engines.letters import DeadLetter, Failures
+from conveyor.engines.running import so_far
 from conveyor.engines.stage import Stage, is_given, reason, short
-from conveyor.engines.stats import Account, Stats, account
+from conveyor.engines.stats import Account, Figures, Stats, account
 from conveyor.errors import ConveyorError, JoinError, NotPicklable, UsageError
 from conveyor.graph import ForkNode, Graph, JoinNode, OutputNode, ProcessorNode
 from conveyor.graph.check import check
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What a stage counted: it never waits, so it is busy for as long as its items take."""
+
+    element: str
+    account: Account
+    service: Histogram
+    elapsed: float
+
+    process = -1
+
+    @property
+    def worker(self) -> str:
+        """The name of the element: there is one worker for each."""
+        return self.element
+
+    def figures(self) -> Figures:
+        """What it counted."""
+        counts = {one.name: getattr(self.account, one.name) for one in fields(Account)}
+        elsewhere = max(0.0, self.elapsed - self.service.total)
+        return Figures(**counts, busy=self.service.total, elsewhere=elsewhere, service=self.service)
 
 
 class _Zip:
@@ -145,6 +171,7 @@ class Inline(Live[Any]):
         }
         for stage in self._stages.values():
             stage.begin()
+            stage.times = Times()
         yield from self._entering(items)
         start = self._start_node()
         (first,) = graph.out_edges[start.id]
@@ -192,7 +219,7 @@ class Inline(Live[Any]):
 
     def _processed(self, stage: str, item: Any) -> Iterator[Any]:
         (onwards,) = self.graph.out_edges[stage]
-        for output in self._stages[stage].outputs(item):
+        for output in self._stages[stage].timed(item):
             yield from self._through(onwards, output)
 
     def _replicated(self, fork: ForkNode, item: Any) -> Iterator[Any]:
@@ -232,20 +259,44 @@ class Inline(Live[Any]):
             yield from self._end(onwards)
 
     def _account(self, elapsed: float, given: int) -> Stats:
+        return account(
+            self.bare_graph,
+            self._measured(),
+            self._taken,
+            elapsed=elapsed,
+            given=given,
+            entered=self._entered,
+            counted=self._counted(elapsed),
+        )
+
+    def _so_far(self, elapsed: float, given: int) -> Stats:
+        return so_far(
+            self.bare_graph,
+            self._measured(),
+            elapsed=elapsed,
+            given=given,
+            counted=self._counted(elapsed),
+        )
+
+    def _measured(self) -> dict[str, Account]:
         measured = {name: stage.account for name, stage in self._stages.items()}
         measured |= {name: join.account for name, join in self._zips.items()}
         if self._entered is None:
             for node in self.graph.processors:
                 if is_given(node):
                     measured[node.id] = Account(self._fed, self._fed)
-        return account(
-            self.graph,
-            measured,
-            self._taken,
-            elapsed=elapsed,
-            given=given,
-            entered=self._entered,
-        )
+        return measured
+
+    def _counted(self, elapsed: float) -> list[Timed]:
+        return [
+            Timed(name, stage.account, stage.times.histogram(), elapsed)
+            for name, stage in self._stages.items()
+            if not self._is_source(name)
+        ]
+
+    def _is_source(self, name: str) -> bool:
+        node = self.graph.by_id[name]
+        return isinstance(node, ProcessorNode) and node.kind == "source"
 
 
 class Replay(Inline):
