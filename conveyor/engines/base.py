@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from conveyor.engines.files import see_that_writable, write_whole
 from conveyor.engines.letters import DeadLetter, DeadLetters, Failures, checked_limit
-from conveyor.engines.stats import Stats
+from conveyor.engines.stats import Stats, bare
 from conveyor.engines.tape import Traced
 from conveyor.errors import UsageError
 from conveyor.graph import Graph
@@ -97,10 +97,13 @@ class Live(ABC, Generic[Out_co]):
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self.bare_graph = bare(graph)
         self._stats: Stats | None = None
         self._is_closed = False
         self._running = False
         self._is_traced = False
+        self._started = 0.0
+        self._given = 0
         self._dead_letters = DeadLetters()
 
     @property
@@ -181,7 +184,13 @@ class Live(ABC, Generic[Out_co]):
                 yield from batch
 
     def stats(self) -> Stats | None:
-        """The account of the last run that came to its end, or None where there was none."""
+        """The account of the run that is under way, as far as it has got.
+
+        It can be asked for in the loop over a stream. Between runs it is that of the last one
+        that came to its end, or None where there was none.
+        """
+        if self._running:
+            return self._so_far(time.perf_counter() - self._started, self._given)
         return self._stats
 
     def stream_once(
@@ -221,14 +230,15 @@ class Live(ABC, Generic[Out_co]):
         self._is_traced = task.trace is not None
         self._dead_letters = task.failures.letters
         began = time.perf_counter_ns()
+        self._started = time.perf_counter()
         done = False
-        given = 0
+        self._given = 0
         try:
             with closing(self._batches(task.items, task.failures)) as batches:
                 for batch in batches:
-                    given += len(batch)
+                    self._given += len(batch)
                     yield batch
-            self._stats = self._account((time.perf_counter_ns() - began) / 1e9, given)
+            self._stats = self._account(time.perf_counter() - self._started, self._given)
             excess = task.failures.excess(self._stats.total.items_in, at_end=True)
             if excess is not None:
                 raise excess
@@ -282,6 +292,10 @@ class Live(ABC, Generic[Out_co]):
         Raises:
             AccountError: items were lost or doubled.
         """
+
+    @abstractmethod
+    def _so_far(self, elapsed: float, given: int) -> Stats:
+        """The account of the run that is under way, with so many outputs up to now."""
 
     def __enter__(self) -> Self:
         self.start()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from functools import partial
 from time import perf_counter_ns
 from typing import Any
@@ -17,13 +18,38 @@ from typing import Any
 from conveyor.dsl.processor import instance_state
 from conveyor.engines.base import Live
 from conveyor.engines.careful import stage_for
+from conveyor.engines.histogram import Histogram, Times
 from conveyor.engines.letters import DeadLetter, Failures
+from conveyor.engines.running import so_far
 from conveyor.engines.stage import Stage, is_given, reason, short
-from conveyor.engines.stats import Account, Stats, account
+from conveyor.engines.stats import Account, Figures, Stats, account
 from conveyor.engines.tape import Lane, Span, Tape, Traced, timed
 from conveyor.errors import ConveyorError, JoinError, NotPicklable, UsageError
 from conveyor.graph import ForkNode, Graph, JoinNode, OutputNode, ProcessorNode
 from conveyor.graph.check import check
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What a stage counted: it never waits, so it is busy for as long as its items take."""
+
+    element: str
+    account: Account
+    service: Histogram
+    elapsed: float
+
+    process = -1
+
+    @property
+    def worker(self) -> str:
+        """The name of the element: there is one worker for each."""
+        return self.element
+
+    def figures(self) -> Figures:
+        """What it counted."""
+        counts = {one.name: getattr(self.account, one.name) for one in fields(Account)}
+        elsewhere = max(0.0, self.elapsed - self.service.total)
+        return Figures(**counts, busy=self.service.total, elsewhere=elsewhere, service=self.service)
 
 
 class _Zip:
@@ -153,7 +179,8 @@ class Inline(Live[Any]):
         }
         for stage in self._stages.values():
             stage.begin()
-        self._outputs_of = {name: stage.outputs for name, stage in self._stages.items()}
+            stage.times = Times()
+        self._outputs_of = {name: stage.timed for name, stage in self._stages.items()}
         self._tapes = []
         if self._is_traced:
             self._trace()
@@ -175,7 +202,7 @@ class Inline(Live[Any]):
                 self._outputs_of[lane.name] = partial(self._timed, tape, self._stages[lane.name])
 
     def _timed(self, tape: Tape, stage: Stage, item: Any) -> Iterator[Any]:
-        return timed(tape, stage.outputs(item), lambda: (2 * self._fed - 1,))
+        return timed(tape, stage.timed(item), lambda: (2 * self._fed - 1,))
 
     def _generated(self, source: str) -> Iterator[Any]:
         items = self._stages[source].generate()
@@ -289,20 +316,44 @@ class Inline(Live[Any]):
             yield from self._end(onwards)
 
     def _account(self, elapsed: float, given: int) -> Stats:
+        return account(
+            self.bare_graph,
+            self._measured(),
+            self._taken,
+            elapsed=elapsed,
+            given=given,
+            entered=self._entered,
+            counted=self._counted(elapsed),
+        )
+
+    def _so_far(self, elapsed: float, given: int) -> Stats:
+        return so_far(
+            self.bare_graph,
+            self._measured(),
+            elapsed=elapsed,
+            given=given,
+            counted=self._counted(elapsed),
+        )
+
+    def _measured(self) -> dict[str, Account]:
         measured = {name: stage.account for name, stage in self._stages.items()}
         measured |= {name: join.account for name, join in self._zips.items()}
         if self._entered is None:
             for node in self.graph.processors:
                 if is_given(node):
                     measured[node.id] = Account(self._fed, self._fed)
-        return account(
-            self.graph,
-            measured,
-            self._taken,
-            elapsed=elapsed,
-            given=given,
-            entered=self._entered,
-        )
+        return measured
+
+    def _counted(self, elapsed: float) -> list[Timed]:
+        return [
+            Timed(name, stage.account, stage.times.histogram(), elapsed)
+            for name, stage in self._stages.items()
+            if not self._is_source(name)
+        ]
+
+    def _is_source(self, name: str) -> bool:
+        node = self.graph.by_id[name]
+        return isinstance(node, ProcessorNode) and node.kind == "source"
 
 
 class Replay(Inline):

@@ -97,6 +97,35 @@ def test_what_workers_print_arrives_whole(tmp_path):
     assert sorted(ended.err.splitlines()) == sorted(f"err {n}" for n in range(200))
 
 
+def test_what_threads_of_a_worker_print_arrives_whole_too(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import threading
+
+        class Talk(Processor):
+            def setup(self):
+                self.thread = threading.Thread(target=self.chat)
+                self.thread.start()
+
+            def chat(self):
+                for n in range(2000):
+                    print("thread", n, file=sys.stderr)
+
+            def process(self, item):
+                print("item", item)
+                return item
+
+            def teardown(self):
+                self.thread.join()
+
+        Talk().run(range(2000))
+        """,
+    )
+    assert ended.out.splitlines() == [f"item {n}" for n in range(2000)], ended.err
+    assert ended.err.splitlines() == [f"thread {n}" for n in range(2000)]
+
+
 def test_what_workers_log_reaches_the_caller(tmp_path):
     ended = run(
         tmp_path,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 
 import pytest
 
@@ -14,11 +16,12 @@ pytestmark = pytest.mark.quick
 
 @pytest.fixture
 def stop():
-    before = signal.getsignal(signal.SIGTERM)
+    before, hook = signal.getsignal(signal.SIGTERM), sys.unraisablehook
     listening = StopSignal()
     listening.install()
     yield listening
     signal.signal(signal.SIGTERM, before)
+    sys.unraisablehook = hook
 
 
 def terminate():
@@ -63,3 +66,31 @@ def test_once_the_work_is_over_it_leaves_teardown_alone(stop):
     terminate()
     with stop.held():
         assert stop.has_come
+
+
+def test_one_that_comes_in_a_destructor_comes_again_and_is_told_to_nobody(stop, capsys):
+    class Frail:
+        def __del__(self):
+            terminate()
+
+    def work():
+        with stop.armed():
+            Frail()
+            time.sleep(60)
+
+    with pytest.raises(Stopped):
+        work()
+    assert capsys.readouterr().err == ""
+
+
+def test_what_else_fails_in_a_destructor_is_still_told(stop, monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    stop.install()
+
+    class Frail:
+        def __del__(self):
+            raise ValueError
+
+    Frail()
+    assert [type(one.exc_value) for one in told] == [ValueError]

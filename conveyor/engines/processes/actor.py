@@ -15,9 +15,10 @@ from typing import Any, Protocol, cast
 
 from conveyor.engines.arriving import Arriving
 from conveyor.engines.careful import kept, reloaded
+from conveyor.engines.counters import BLOCKED, BUSY, ELSEWHERE, GONE, STARVED
 from conveyor.engines.processes.large import LargeItems, Parcel, given, is_parcel
 from conveyor.engines.processes.memory import Memory
-from conveyor.engines.processes.recorder import BLOCKED, BUSY, STARVED, Gauge
+from conveyor.engines.processes.recorder import Gauge
 from conveyor.engines.processes.wire import dumps, pack_items, unpack_items
 from conveyor.engines.stage import Again, Batch, Stage, short
 from conveyor.engines.stats import Account
@@ -152,10 +153,18 @@ class WayOutEnd:
         """
         if self._stays_here or not outputs:
             return None
-        return cast("bytes", pack_items(self.name, outputs, self.shared))
+        return cast("bytes", self._pickled(outputs, dumps))
 
     def _packed(self, frame: Frame) -> Sized:
-        return pack_items(self.name, frame.items or [], self.shared, self._pack)
+        return self._pickled(frame.items or [], self._pack)
+
+    def _pickled(
+        self, items: list[Any], pack: Callable[[list[Any], Collection[type] | None], Sized]
+    ) -> Sized:
+        started = perf_counter_ns()
+        payload = pack_items(self.name, items, self.shared, pack)
+        self._gauge.pickled(perf_counter_ns() - started, len(payload))
+        return payload
 
     def _prepare(self, frame: Frame, parcel: Parcel) -> None:
         """Let a parcel that has come go on: who opens it has no more right to pass it on."""
@@ -318,6 +327,10 @@ class StageActor:
         self.way_in = WayInEnd(planned.element, planned.way_in, channels)
         self.way_out = WayOutEnd(planned.element, planned.way_out, channels, self._gauge)
         self.stage = stage
+        if stage is not None:
+            stage.times = self._gauge.times
+        self.shares = False
+        """Whether its process has other work, too."""
         self.has_left = False
         """Whether it has been detached, and has given all that it had."""
         self._recording = recording
@@ -341,12 +354,17 @@ class StageActor:
                     yield from self._arrival()
                 frame = self.way_in.take()
                 end = frame.end
-                self._gauge.count(frame.count)
+                self._gauge.count(frame.count, frame.size)
                 answer = self._answer(frame)
                 if self.tape is not None:
                     answer = self.tape.over(frame, answer, self._gauge)
                 yield from answer
-                yield True
+                if self.shares:
+                    self._gauge.enter(ELSEWHERE)
+                    yield True
+                    self._gauge.enter(BUSY)
+                else:
+                    yield True
             self.has_left = end == LEAVE
             self._tell()
             yield True
@@ -371,6 +389,9 @@ class StageActor:
         accounts = Accounts()
         if self.stage is not None:
             accounts.nodes[self.stage.name] = self.stage.account
+            self._gauge.note(self.stage)
+        self._gauge.look()
+        self._gauge.enter(GONE)
         self.way_in.account(accounts)
         self.way_out.account(accounts)
         accounts.tapes += taken_off(self)
@@ -390,6 +411,7 @@ class StageActor:
                 yield from self._finish(self.stage, frame, family)
 
     def _relay(self, frame: Frame, family: _Family) -> Coroutine:
+        self._gauge.gave(frame.count)
         if not frame.end:
             yield from self.way_out.send(frame)
             return
@@ -399,7 +421,7 @@ class StageActor:
         yield from family.give([], frame.scopes, is_last=True)
 
     def _process(self, stage: Stage, frame: Frame, family: _Family) -> Coroutine:
-        items = unpack_items(stage.name, frame)
+        items = self._unpacked(stage, frame)
         if not items:
             if not frame.end:
                 yield from family.give([], frame.scopes, is_last=True)
@@ -426,7 +448,14 @@ class StageActor:
             yield from family.give(part.outputs, scopes, is_last=is_last, payload=part.payload)
             started = perf_counter()
         self._recording.end()
+        self._gauge.note(stage)
         self._measure(frame.count, made, elapsed)
+
+    def _unpacked(self, stage: Stage, frame: Frame) -> list[Any]:
+        started = perf_counter_ns()
+        items = unpack_items(stage.name, frame)
+        self._gauge.unpickled(perf_counter_ns() - started)
+        return items
 
     def _again(self, frame: Frame, items: list[Any]) -> Again:
         """A way to get items as they came, for another attempt or a dead letter."""
@@ -532,6 +561,8 @@ class SourceActor:
         self._new_tape = tape
         self.tape: Tape | None = None
         self.setup: Span | None = None
+        self.shares = False
+        """Whether its process has other work, too."""
         self._sizer = Sizer()
         self.way_out.weigh = self._sizer.weighed
         self.wake_on: Callable[[int], None] | None = None
@@ -586,13 +617,22 @@ class SourceActor:
                 return
             self._count += len(batch)
             self._made(self._count)
-            self._gauge.count(len(batch))
+            self._note(len(batch))
             frame = Frame(self.window.next_path(), batch)
             sending = self.way_out.send(frame)
             if self.tape is not None:
                 sending = self.tape.over(frame, sending, self._gauge, start=started)
             yield from sending
+            if self.shares:
+                self._gauge.enter(ELSEWHERE)
             yield True
+
+    def _note(self, items: int) -> None:
+        self._gauge.count(items)
+        if self.stage is not None:
+            self._gauge.note(self.stage)
+        else:
+            self._gauge.gave(items)
 
     def _pulled(self, items: Iterator[Any], wanted: int) -> list[Any]:
         """The next items; fewer than wanted where they turn out slow to come, or large."""
@@ -616,6 +656,9 @@ class SourceActor:
         accounts = Accounts()
         counted = Account(self._count, self._count)
         accounts.nodes[self.name] = self.stage.account if self.stage is not None else counted
+        if self.stage is not None:
+            self._gauge.note(self.stage)
+            self._gauge.look()
         self.way_out.account(accounts)
         accounts.tapes += taken_off(self)
         self._told(accounts)
@@ -626,6 +669,7 @@ class Sink:
 
     def __init__(self, planned: PlannedWorker, channels: tuple[Channel, ...]) -> None:
         self.way_in = WayInEnd(planned.element, planned.way_in, channels)
+        self.gauge = Gauge.alone()
         self._completion = Completion()
         self.has_ended = False
         self.tape: Tape | None = None
@@ -633,6 +677,7 @@ class Sink:
 
     def begin(self, tape: Tape | None = None) -> None:
         """Begin a run; if it is traced, there is a tape."""
+        self.gauge.enter(STARVED)
         self.has_ended = False
         self.tape = tape
 
@@ -641,7 +686,13 @@ class Sink:
         frame = self.way_in.take()
         self.has_ended = bool(frame.end)
         self._path = frame.path
+        started = perf_counter_ns()
         items = unpack_items(self.way_in.name, frame)
+        spent = perf_counter_ns() - started
+        self.gauge.count(len(items), frame.size)
+        self.gauge.gave(len(items))
+        self.gauge.unpickled(spent)
+        self.gauge.spend(spent)
         return items, self._completion.add(frame.path, 1)
 
     def consumed(self, items: int, seconds: float) -> None:
@@ -650,4 +701,5 @@ class Sink:
             now = perf_counter_ns()
             self.tape.add(Span("batch", now - int(seconds * 1e9), now, self._path, items))
         if items:
+            self.gauge.spend(int(seconds * 1e9))
             self.way_in.service = _blend(self.way_in.service, seconds / items)

@@ -10,6 +10,7 @@ import pickle
 import select
 import socket
 import struct
+import threading
 from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -404,6 +405,8 @@ class LocalChannel:
 class MessageEnd:
     """One end of a control connection: small pickled messages, both ways, and descriptors.
 
+    Any thread may send: what a user's thread prints goes this way, too.
+
     Args:
         connection: the pipe; it is kept, since its descriptor is used.
         receive: called with each message that has come; with None at the end.
@@ -424,6 +427,7 @@ class MessageEnd:
         self._receive = receive
         self._poller = poller
         self._waiting: deque[tuple[memoryview, Sequence[int]]] = deque()
+        self._writing = threading.RLock()
         self._buffer = bytearray()
         self.fds: deque[int] = deque()
         self.has_ended = False
@@ -436,19 +440,23 @@ class MessageEnd:
             message: what to send.
             fds: descriptors that belong to it; they are closed here once they are sent.
         """
-        data = pickle.dumps(message, 5)
-        rest = memoryview(_SIZE.pack(len(data)) + data)
-        # They go along with a byte each time, and so are never behind their message.
-        for start in range(0, len(fds), _FDS):
-            self._waiting.append((rest[:1], fds[start : start + _FDS]))
-            rest = rest[1:]
-        self._waiting.append((rest, ()))
+        self._add(message, fds)
         if not self.flush():
             self._poller.want_write(self)
 
+    def _add(self, message: Any, fds: Sequence[int]) -> None:
+        data = pickle.dumps(message, 5)
+        rest = memoryview(_SIZE.pack(len(data)) + data)
+        with self._writing:
+            # They go along with a byte each time, and so are never behind their message.
+            for start in range(0, len(fds), _FDS):
+                self._waiting.append((rest[:1], fds[start : start + _FDS]))
+                rest = rest[1:]
+            self._waiting.append((rest, ()))
+
     def send_now(self, message: Any) -> None:
         """Send a message and wait until it is written."""
-        self.send(message)
+        self._add(message, ())
         while not self.flush():
             poll = select.poll()
             poll.register(self.fd, select.POLLOUT)
@@ -456,6 +464,10 @@ class MessageEnd:
 
     def flush(self) -> bool:
         """Write what waits; return whether all is written."""
+        with self._writing:
+            return self._flush()
+
+    def _flush(self) -> bool:
         while self._waiting:
             data, fds = self._waiting[0]
             try:

@@ -23,6 +23,7 @@ from time import monotonic, perf_counter
 from typing import Any, Literal
 
 from conveyor import log
+from conveyor.engines.counters import Counted
 from conveyor.engines.letters import Failures
 from conveyor.engines.processes.actor import Accounts, Sink, SourceActor, taken_off
 from conveyor.engines.processes.channel import Poller
@@ -30,6 +31,7 @@ from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.launch import fill_standard_streams
 from conveyor.engines.processes.load import LoadWatch
 from conveyor.engines.processes.memory import KEPT, Memory, create_arena
+from conveyor.engines.processes.meters import Meters
 from conveyor.engines.processes.output import show
 from conveyor.engines.processes.recorder import Gauge, Reading
 from conveyor.engines.processes.wire import share, shareable, ship, unpack_error, unpack_letter
@@ -134,8 +136,9 @@ class Crew:
         self._window = 4 * len(plan.workers) + 4
         self._feed: SourceActor | None = None
         self._memory: Memory | None = None
-        self._gauge = Gauge([0] * Gauge.FIELDS)
+        self._gauge = Gauge.alone()
         self._build_own()
+        self.meters = Meters(plan, self._gauge if self._feed else None, self._sink.gauge)
 
     def _build_own(self) -> None:
         first, last = self.plan.workers[0], self.plan.workers[-1]
@@ -153,6 +156,7 @@ class Crew:
                 tape=partial(self._tape, 0),
             )
             self._feed.wake_on = self._poller.wake_on
+            self._feed.shares = True
 
     def _told(self, accounts: Accounts) -> None:
         self.accounts.add(accounts)
@@ -455,6 +459,7 @@ class Crew:
         if self.plan.scaled:
             self.load.begin(monotonic(), self._readings())
         self._sink.begin(self._tape(len(self.plan.workers) - 1))
+        self.meters.begin(self._hands.values())
         if self._feed is not None:
             self._feed.begin(items)
         else:
@@ -491,6 +496,10 @@ class Crew:
             progress = feed is not None and next(feed.coroutine)
             if not progress or self._poller.is_writing or steps % LOOK == 0:
                 self._serve(progress or self._is_done or bool(sink.way_in.ready))
+
+    def counted(self) -> list[Counted]:
+        """What all workers have counted since the run began."""
+        return self.meters.read(self._hands.values())
 
     def trim(self) -> None:
         """Give back the memory for large items that a next run would not need at once."""
@@ -561,6 +570,7 @@ class Crew:
             return
         log.debug("process {} has left", hand.process.pid)
         del self._hands[hand.number]
+        self.meters.leave(hand)
         hand.close()
         self._end_detaching()
 

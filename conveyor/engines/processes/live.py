@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from conveyor.engines.base import Live
+from conveyor.engines.counters import Counted
 from conveyor.engines.letters import Failures
 from conveyor.engines.processes.actor import Accounts
 from conveyor.engines.processes.cores import physical_cores
 from conveyor.engines.processes.crew import Crew
+from conveyor.engines.running import measured_by, so_far
 from conveyor.engines.stats import Stats, Width, account
 from conveyor.engines.tape import Lane, Tape, Traced
 from conveyor.errors import UsageError
@@ -66,6 +68,7 @@ class Processes(Live[Any]):
         self._accounts = Accounts()
         self._widths: dict[str, list[Width]] = {}
         self._tapes: list[Tape] = []
+        self._counted: list[Counted] = []
         self._pid = os.getpid()
 
     def start(self) -> None:
@@ -121,18 +124,33 @@ class Processes(Live[Any]):
         assert crew is not None
         crew.begin(iter(items), failures, is_traced=self._is_traced)
         yield from crew.outputs()
+        self._counted = crew.counted()
         crew.trim()
         self._keep(crew)
+
+    def _so_far(self, elapsed: float, given: int) -> Stats:
+        crew = self._crew
+        counted = crew.counted() if crew is not None else []
+        widths = crew.load.widths if crew is not None else {}
+        return so_far(
+            self.bare_graph,
+            measured_by(counted),
+            elapsed=elapsed,
+            given=given,
+            widths={fork: tuple(history) for fork, history in widths.items()},
+            counted=counted,
+        )
 
     def _account(self, elapsed: float, given: int) -> Stats:
         counted = self._accounts
         return account(
-            self.graph,
+            self.bare_graph,
             counted.nodes,
             counted.edges,
             elapsed=elapsed,
             given=given,
             widths=self._widths,
+            counted=self._counted,
         )
 
     def _traced(self) -> Traced:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
+
+SOON = 0.001
+"""Seconds after which a stop that was swallowed comes again."""
 
 
 class Stopped(BaseException):
@@ -21,6 +28,26 @@ class StopSignal:
     def install(self) -> None:
         """Listen from now on."""
         signal.signal(signal.SIGTERM, self._on_signal)
+        report = sys.unraisablehook
+
+        def on_unraisable(unraisable: Any) -> None:
+            if isinstance(unraisable.exc_value, Stopped):
+                self._come_again()
+            else:
+                report(unraisable)
+
+        sys.unraisablehook = on_unraisable
+
+    @staticmethod
+    def _come_again() -> None:
+        """Send the signal once more: it came in a destructor, and what is raised there ends there.
+
+        By a thread, for sent from here it would come here.
+        """
+        again = threading.Timer(SOON, os.kill, (os.getpid(), signal.SIGTERM))
+        again.daemon = True
+        with suppress(RuntimeError):  # no more threads: the grace of the parent ends it
+            again.start()
 
     def _on_signal(self, *_: object) -> None:
         self.has_come = True
@@ -42,7 +69,13 @@ class StopSignal:
 
     @contextmanager
     def held(self) -> Generator[None, None, None]:
-        """Let the signal wait until what is inside is done."""
+        """Let the signal wait until what is inside is done.
+
+        It never comes in another thread than the main one, so there is nothing to hold there.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         self._held += 1
         try:
             yield

@@ -276,6 +276,7 @@ class _Worker:
         for number in here:
             stage = self._stage(orders, number) if number in orders.processors else None
             self._actors[number] = self._actor(orders, number, stage)
+            self._actors[number].shares = len(here) > 1
         if orders.region is not None:
             may_leave = any(plan.workers[number].slot is not None for number in here)
             self._memory = Memory(
