@@ -488,7 +488,7 @@ class Element(Generic[In, Out, Ends]):
         """
         from conveyor.engines.base import open_replay
 
-        with open_replay(self.compile(), letters, engine=engine) as live:
+        with open_replay(self.compile(), letters, engine=engine, written=repr(self)) as live:
             return live.run()
 
     def open(
@@ -512,7 +512,12 @@ class Element(Generic[In, Out, Ends]):
         from conveyor.engines.base import open_engine
 
         return open_engine(
-            self.compile(), engine=engine, ordered=ordered, processes=processes, once=_once
+            self.compile(),
+            engine=engine,
+            ordered=ordered,
+            processes=processes,
+            once=_once,
+            written=repr(self),
         )
 
 

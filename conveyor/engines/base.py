@@ -31,16 +31,59 @@ class Results(list[T]):
     """The outputs of a run, as a list.
 
     Attributes:
-        stats: what became of every item.
+        stats: what became of every item, and how the time went.
         dead_letters: the items that failed for good and were set aside.
+        written: the pipeline, as it was written.
     """
 
     def __init__(
-        self, outputs: Iterable[T], stats: Stats, dead_letters: Iterable[DeadLetter] = ()
+        self,
+        outputs: Iterable[T],
+        stats: Stats,
+        dead_letters: Iterable[DeadLetter] = (),
+        written: str = "",
     ) -> None:
         super().__init__(outputs)
         self.stats = stats
         self.dead_letters = DeadLetters(dead_letters)
+        self.written = written
+
+    def draw(self, path: str | Path) -> None:
+        """Write the picture of the pipeline, with the figures of this run, to an SVG file.
+
+        In a box stands how busy the workers of an element were, and how long an item took; along a
+        pipe how many items went through it, and for how much of the time it was full.
+
+        Args:
+            path: where to; it ends in ``.svg``. What is there is replaced.
+
+        Raises:
+            UsageError: it has another suffix.
+            OSError: the file can't be written.
+        """
+        from conveyor.seeing.picture import picture
+
+        target = Path(path)
+        if target.suffix.lower() != ".svg":
+            raise UsageError(f"a picture with figures goes to a file ending in .svg, not {target}")
+        write_whole(target, picture(self.stats).encode())
+
+    def report(self, path: str | Path) -> None:
+        """Write a report of this run: one HTML page, with no other file, script or network.
+
+        It has the picture with its figures, what was slow, how it went over the time, the account
+        of all items, how long they took, and the dead letters with their tracebacks.
+
+        Args:
+            path: where to. What is there is replaced.
+
+        Raises:
+            OSError: the file can't be written.
+        """
+        from conveyor.seeing.report import report
+
+        page = report(self.stats, written=self.written, letters=self.dead_letters)
+        write_whole(Path(path), page.encode("utf-8", "backslashreplace"))
 
 
 class Stream(Generator[T, None, None]):
@@ -98,6 +141,8 @@ class Live(ABC, Generic[Out_co]):
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.bare_graph = bare(graph)
+        self.written = ""
+        """The pipeline, as it was written."""
         self._stats: Stats | None = None
         self._is_closed = False
         self._running = False
@@ -147,7 +192,7 @@ class Live(ABC, Generic[Out_co]):
         for batch in self._run(task):
             outputs += batch
         assert self._stats is not None
-        return Results(outputs, self._stats, task.failures.letters)
+        return Results(outputs, self._stats, task.failures.letters, self.written)
 
     def _task(
         self,
@@ -306,15 +351,37 @@ class Live(ABC, Generic[Out_co]):
 
 
 def open_engine(
-    graph: Graph, *, engine: str, ordered: bool, processes: int | None, once: bool
+    graph: Graph,
+    *,
+    engine: str,
+    ordered: bool,
+    processes: int | None,
+    once: bool,
+    written: str = "",
 ) -> Live[Any]:
     """A live pipeline on the engine of that name.
+
+    Args:
+        graph: what it runs.
+        engine: the name.
+        ordered: whether outputs come in the order of inline.
+        processes: the most worker processes.
+        once: whether there is one run only.
+        written: the pipeline, as it was written.
 
     Raises:
         UsageError: there is no such engine, or an argument does not fit.
     """
     _check_processes(processes)
     _refuse_unsupported(graph)
+    live = _made(graph, engine=engine, ordered=ordered, processes=processes, once=once)
+    live.written = written
+    return live
+
+
+def _made(
+    graph: Graph, *, engine: str, ordered: bool, processes: int | None, once: bool
+) -> Live[Any]:
     match engine:
         case "inline":
             from conveyor.engines.inline import Inline
@@ -333,7 +400,9 @@ def open_engine(
             raise UsageError(f'there is no engine {engine!r}; there are "processes" and "inline"')
 
 
-def open_replay(graph: Graph, letters: Iterable[DeadLetter], *, engine: str) -> Live[Any]:
+def open_replay(
+    graph: Graph, letters: Iterable[DeadLetter], *, engine: str, written: str = ""
+) -> Live[Any]:
     """A live pipeline whose run takes these dead letters up again.
 
     Raises:
@@ -344,7 +413,9 @@ def open_replay(graph: Graph, letters: Iterable[DeadLetter], *, engine: str) -> 
     _refuse_unsupported(graph)
     from conveyor.engines.inline import Replay
 
-    return Replay(graph, letters)
+    live = Replay(graph, letters)
+    live.written = written
+    return live
 
 
 def explain(graph: Graph, *, ordered: bool, processes: int | None) -> Explanation:

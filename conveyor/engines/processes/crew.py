@@ -59,6 +59,7 @@ from conveyor.engines.processes.worker import (
     use,
     without_processors,
 )
+from conveyor.engines.samples import Sample, Sampler
 from conveyor.engines.tape import Tape
 from conveyor.errors import ConveyorError
 from conveyor.flow.scale import Decision
@@ -138,6 +139,7 @@ class Crew:
         self._memory: Memory | None = None
         self._gauge = Gauge.alone()
         self._build_own()
+        self.sampler = Sampler({n: worker.element for n, worker in enumerate(plan.workers)})
         self.meters = Meters(plan, self._gauge if self._feed else None, self._sink.gauge)
 
     def _build_own(self) -> None:
@@ -319,6 +321,9 @@ class Crew:
             readings[0] = self._gauge.read()
         return readings
 
+    def _all_readings(self) -> dict[int, Reading]:
+        return {**self._readings(), len(self.plan.workers) - 1: self._sink.gauge.read()}
+
     def _joined(self) -> list[Hand]:
         """The processes that get the end of this run."""
         attached = set(self.plan.workers_with(self._attached))
@@ -460,6 +465,7 @@ class Crew:
             self.load.begin(monotonic(), self._readings())
         self._sink.begin(self._tape(len(self.plan.workers) - 1))
         self.meters.begin(self._hands.values())
+        self.sampler.begin(monotonic(), self._all_readings())
         if self._feed is not None:
             self._feed.begin(items)
         else:
@@ -497,6 +503,11 @@ class Crew:
             if not progress or self._poller.is_writing or steps % LOOK == 0:
                 self._serve(progress or self._is_done or bool(sink.way_in.ready))
 
+    def sampled(self) -> list[Sample]:
+        """How the run went over the time, up to now."""
+        self.sampler.look(monotonic(), self._all_readings())
+        return list(self.sampler.samples)
+
     def counted(self) -> list[Counted]:
         """What all workers have counted since the run began."""
         return self.meters.read(self._hands.values())
@@ -512,7 +523,12 @@ class Crew:
 
     def _serve(self, is_busy: bool) -> None:  # noqa: FBT001
         """Let everything that is ready go on, wait for it if need be, and raise what went wrong."""
-        patience = None if self._is_settled else self.load.patience(monotonic())
+        now = monotonic()
+        patience = self.sampler.patience(now)
+        if patience <= 0:
+            self.sampler.look(now, self._all_readings())
+        if not self._is_settled:
+            patience = min(patience, self.load.patience(now))
         self._poller.wait(0 if is_busy else patience)
         if self._error is not None:
             raise self._error

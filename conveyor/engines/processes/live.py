@@ -17,6 +17,7 @@ from conveyor.engines.processes.actor import Accounts
 from conveyor.engines.processes.cores import physical_cores
 from conveyor.engines.processes.crew import Crew
 from conveyor.engines.running import measured_by, so_far
+from conveyor.engines.samples import Sample
 from conveyor.engines.stats import Stats, Width, account
 from conveyor.engines.tape import Lane, Tape, Traced
 from conveyor.errors import UsageError
@@ -69,6 +70,7 @@ class Processes(Live[Any]):
         self._widths: dict[str, list[Width]] = {}
         self._tapes: list[Tape] = []
         self._counted: list[Counted] = []
+        self._samples: list[Sample] = []
         self._pid = os.getpid()
 
     def start(self) -> None:
@@ -124,7 +126,7 @@ class Processes(Live[Any]):
         assert crew is not None
         crew.begin(iter(items), failures, is_traced=self._is_traced)
         yield from crew.outputs()
-        self._counted = crew.counted()
+        self._counted, self._samples = crew.counted(), crew.sampled()
         crew.trim()
         self._keep(crew)
 
@@ -139,6 +141,7 @@ class Processes(Live[Any]):
             given=given,
             widths={fork: tuple(history) for fork, history in widths.items()},
             counted=counted,
+            samples=crew.sampled() if crew is not None else (),
         )
 
     def _account(self, elapsed: float, given: int) -> Stats:
@@ -151,6 +154,7 @@ class Processes(Live[Any]):
             given=given,
             widths=self._widths,
             counted=self._counted,
+            samples=self._samples,
         )
 
     def _traced(self) -> Traced:
