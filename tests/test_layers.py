@@ -26,6 +26,7 @@ LAYERS = {
     "plan": {"errors", "flow", "graph"},
     "dsl": {"errors", "graph"},
     "engines": {"errors", "log", "flow", "graph", "plan", "dsl"},
+    "seeing": {"errors", "graph", "engines"},
     "cli": {"graph", "dsl", "engines"},
     "__main__": {"cli"},
 }
@@ -33,6 +34,8 @@ LAYERS = {
 
 LATE = {
     ("dsl/element.py", "engines"): "run, stream and open reach for an engine when they are called",
+    ("engines/base.py", "seeing"): "who is shown a run is asked for when somebody wants to see it",
+    ("engines/stats.py", "seeing"): "the verdict is asked of the figures, and read from them alone",
 }
 """The imports that go up, each with its reason. They stand inside of functions."""
 
@@ -64,8 +67,8 @@ PUBLIC = {
     "AUTO", "AccountError", "Auto", "BalancedFork", "ConstructionError", "ConveyorError",
     "DeadLetter", "DeadLetters", "Element", "Feed", "Graph", "GraphError", "ImplicitPipeWarning",
     "Join", "JoinError", "NotPicklable", "Pipe", "Pipeline", "Processor", "ReplicatedFork",
-    "Source", "StageError", "StageTimeout", "TooManyFailures", "UsageError", "WorkerDied",
-    "__version__", "processor", "source",
+    "Snapshot", "Source", "StageError", "StageTimeout", "TooManyFailures", "UsageError",
+    "WorkerDied", "__version__", "processor", "source",
 }  # fmt: skip
 
 

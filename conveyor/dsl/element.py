@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     )
     from conveyor.engines.base import Live, Results, Stream
     from conveyor.engines.letters import DeadLetter
+    from conveyor.engines.snapshot import Snapshot
     from conveyor.graph import Auto, Graph
 
 
@@ -422,6 +423,7 @@ class Element(Generic[In, Out, Ends]):
         ordered: bool = False,
         processes: int | None = None,
         max_failures: float | None = None,
+        progress: bool | Callable[[Snapshot], object] = False,
     ) -> Results[Out]:
         """Run this pipeline to its end.
 
@@ -434,6 +436,9 @@ class Element(Generic[In, Out, Ends]):
             max_failures: how many items may fail for good, where ``on_error`` lets the run go on:
                 a count, or a share of the items (a float between 0 and 1), which counts once 100
                 items have gone in, and at the end. An item that fails in two branches is two.
+            progress: True for a live view on the standard error, or lines where that is no
+                terminal; or a function that is called with a :class:`Snapshot` some times a
+                second, between batches, and at the end. What it raises ends the run.
 
         Returns:
             A list of the outputs, with ``.stats`` and ``.dead_letters``.
@@ -444,7 +449,7 @@ class Element(Generic[In, Out, Ends]):
             ConveyorError: a stage failed; nothing is left running.
         """
         with self.open(engine=engine, ordered=ordered, processes=processes, _once=True) as live:
-            return live.run(items, max_failures=max_failures)
+            return live.run(items, max_failures=max_failures, progress=progress)
 
     def stream(
         self,
@@ -455,6 +460,7 @@ class Element(Generic[In, Out, Ends]):
         ordered: bool = False,
         processes: int | None = None,
         max_failures: float | None = None,
+        progress: bool | Callable[[Snapshot], object] = False,
     ) -> Stream[Out]:
         """Run this pipeline lazily: give each output as it comes.
 
@@ -463,7 +469,7 @@ class Element(Generic[In, Out, Ends]):
         ``.dead_letters``.
         """
         live = self.open(engine=engine, ordered=ordered, processes=processes, _once=True)
-        return live.stream_once(items, max_failures)
+        return live.stream_once(items, max_failures, progress)
 
     def replay(self, letters: Iterable[DeadLetter], /, *, engine: str = "inline") -> Results[Out]:
         """Run dead letters again, each from the stage where it failed.
@@ -506,7 +512,12 @@ class Element(Generic[In, Out, Ends]):
         from conveyor.engines.base import open_engine
 
         return open_engine(
-            self.compile(), engine=engine, ordered=ordered, processes=processes, once=_once
+            self.compile(),
+            engine=engine,
+            ordered=ordered,
+            processes=processes,
+            once=_once,
+            written=self,
         )
 
 

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from conveyor.engines.letters import DeadLetter, DeadLetters, Failures, checked_limit
+from conveyor.engines.snapshot import Snapshot
 from conveyor.engines.stats import Stats, bare
+from conveyor.engines.watch import View, Watch, length_of
 from conveyor.errors import UsageError
-from conveyor.graph import Graph
+from conveyor.graph import Graph, ProcessorNode
 
 if TYPE_CHECKING:
     from conveyor.plan.explain import Explanation
 
 Out_co = TypeVar("Out_co", covariant=True)
 T = TypeVar("T")
+
+Progress = bool | Callable[[Snapshot], object]
+"""What the argument ``progress`` takes."""
 
 
 class Results(list[T]):
@@ -76,6 +81,9 @@ class Live(ABC, Generic[Out_co]):
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self.written: object = graph
+        """What the user wrote: its repr is the expression."""
+        self.watch: Watch | None = None
         self.bare_graph = bare(graph)
         self._stats: Stats | None = None
         self._is_closed = False
@@ -90,26 +98,37 @@ class Live(ABC, Generic[Out_co]):
         return self._dead_letters
 
     def run(
-        self, items: Iterable[Any] | None = None, /, *, max_failures: float | None = None
+        self,
+        items: Iterable[Any] | None = None,
+        /,
+        *,
+        max_failures: float | None = None,
+        progress: Progress = False,
     ) -> Results[Out_co]:
         """Run the pipeline once and give all outputs.
 
         Args:
             items: what goes in.
             max_failures: as for ``pipeline.run``.
+            progress: as for ``pipeline.run``.
 
         Raises:
             ConveyorError: a stage failed, or ``items`` do not fit the pipeline.
         """
         outputs: list[Out_co] = []
         failures = Failures(checked_limit(max_failures))
-        for batch in self._run(self._input(items), failures):
+        for batch in self._run(self._input(items), failures, _view(progress)):
             outputs += batch
         assert self._stats is not None
         return Results(outputs, self._stats, failures.letters)
 
     def stream(
-        self, items: Iterable[Any] | None = None, /, *, max_failures: float | None = None
+        self,
+        items: Iterable[Any] | None = None,
+        /,
+        *,
+        max_failures: float | None = None,
+        progress: Progress = False,
     ) -> Stream[Out_co]:
         """Run the pipeline once and give each output as it comes.
 
@@ -117,7 +136,8 @@ class Live(ABC, Generic[Out_co]):
             ConveyorError: as :meth:`run`; what does not fit is refused at once.
         """
         failures = Failures(checked_limit(max_failures))
-        return Stream(self._flat(self._run(self._input(items), failures)), failures.letters)
+        batches = self._run(self._input(items), failures, _view(progress))
+        return Stream(self._flat(batches), failures.letters)
 
     @staticmethod
     def _flat(batches: Generator[list[Out_co], None, None]) -> Generator[Out_co]:
@@ -136,10 +156,10 @@ class Live(ABC, Generic[Out_co]):
         return self._stats
 
     def stream_once(
-        self, items: Iterable[Any] | None, max_failures: float | None
+        self, items: Iterable[Any] | None, max_failures: float | None, progress: Progress
     ) -> Stream[Out_co]:
         """Like :meth:`stream`; the workers end with the stream."""
-        outputs = self.stream(items, max_failures=max_failures)
+        outputs = self.stream(items, max_failures=max_failures, progress=progress)
         return Stream(self._closing_stream(iter(outputs)), outputs.dead_letters)
 
     def _closing_stream(self, outputs: Iterator[Out_co]) -> Generator[Out_co]:
@@ -147,7 +167,7 @@ class Live(ABC, Generic[Out_co]):
             yield from outputs
 
     def _input(self, items: Iterable[Any] | None) -> Iterable[Any]:
-        start = next(node for node in self.graph.processors if node.kind != "processor")
+        start = self._start_node()
         if start.kind == "source":
             if items is not None:
                 raise UsageError(f"the pipeline starts with {start.label}: run() takes no items")
@@ -160,7 +180,9 @@ class Live(ABC, Generic[Out_co]):
             raise UsageError(f"run(items) takes an iterable, not {type(items).__name__}") from None
         return items
 
-    def _run(self, items: Iterable[Any], failures: Failures) -> Generator[list[Out_co], None, None]:
+    def _run(
+        self, items: Iterable[Any], failures: Failures, view: View | None
+    ) -> Generator[list[Out_co], None, None]:
         if self._is_closed:
             raise UsageError("this pipeline is closed; open a new one")
         if self._running:
@@ -170,6 +192,7 @@ class Live(ABC, Generic[Out_co]):
         self._started = time.perf_counter()
         done = False
         self._given = 0
+        self.watch = None if view is None else self._watched_by(view, items)
         try:
             with closing(self._batches(items, failures)) as batches:
                 for batch in batches:
@@ -179,11 +202,24 @@ class Live(ABC, Generic[Out_co]):
             excess = failures.excess(self._stats.total.items_in, at_end=True)
             if excess is not None:
                 raise excess
+            if self.watch is not None:
+                self.watch.end(self._stats)
             done = True
         finally:
             self._running = False
+            if self.watch is not None:
+                self.watch.close()
             if not done:
                 self._break_off()
+
+    def _watched_by(self, view: View, items: Iterable[Any]) -> Watch:
+        def stats() -> Stats:
+            return self._so_far(time.perf_counter() - self._started, self._given)
+
+        return Watch(view, stats, repr(self.written), length_of(items, self._start_node()))
+
+    def _start_node(self) -> ProcessorNode:
+        return next(node for node in self.graph.processors if node.kind != "processor")
 
     @abstractmethod
     def start(self) -> None:
@@ -223,16 +259,38 @@ class Live(ABC, Generic[Out_co]):
         self.close()
 
 
+def _view(progress: object) -> View | None:
+    if progress is False:
+        return None
+    from conveyor.seeing.progress import view_for
+
+    return view_for(progress)
+
+
 def open_engine(
-    graph: Graph, *, engine: str, ordered: bool, processes: int | None, once: bool
+    graph: Graph,
+    *,
+    engine: str,
+    ordered: bool,
+    processes: int | None,
+    once: bool,
+    written: object = None,
 ) -> Live[Any]:
-    """A live pipeline on the engine of that name.
+    """A live pipeline on the engine of that name; its progress shows what was ``written``.
 
     Raises:
         UsageError: there is no such engine, or an argument does not fit.
     """
     _check_processes(processes)
     _refuse_unsupported(graph)
+    live = _opened(graph, engine, ordered=ordered, processes=processes, once=once)
+    live.written = graph if written is None else written
+    return live
+
+
+def _opened(
+    graph: Graph, engine: str, *, ordered: bool, processes: int | None, once: bool
+) -> Live[Any]:
     match engine:
         case "inline":
             from conveyor.engines.inline import Inline

@@ -57,6 +57,7 @@ from conveyor.engines.processes.worker import (
     use,
     without_processors,
 )
+from conveyor.engines.watch import Watch
 from conveyor.errors import ConveyorError
 from conveyor.flow.scale import Decision
 from conveyor.plan import Plan
@@ -116,6 +117,8 @@ class Crew:
     def __init__(self, plan: Plan, *, cores: int, warm: bool) -> None:
         self.plan = plan
         self.accounts = Accounts()
+        self.watch: Watch | None = None
+        """Who looks at the run under way, between batches."""
         self._failures = Failures()
         self._fed = 0
         self.load = LoadWatch(plan, cores)
@@ -495,9 +498,13 @@ class Crew:
     def _serve(self, is_busy: bool) -> None:  # noqa: FBT001
         """Let everything that is ready go on, wait for it if need be, and raise what went wrong."""
         patience = None if self._is_settled else self.load.patience(monotonic())
+        if self.watch is not None:
+            patience = self.watch.patience(patience)
         self._poller.wait(0 if is_busy else patience)
         if self._error is not None:
             raise self._error
+        if self.watch is not None:
+            self.watch.look()
         self._follow_load()
 
     # -- news --

@@ -115,6 +115,7 @@ class Processes(Live[Any]):
         self.start()
         crew = self._crew
         assert crew is not None
+        crew.watch = self.watch
         crew.begin(iter(items), failures)
         yield from crew.outputs()
         self._counted = crew.counted()
