@@ -6,7 +6,7 @@ import sys
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -15,16 +15,21 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from conveyor.engines.files import see_that_writable, write_whole
 from conveyor.engines.letters import DeadLetter, DeadLetters, Failures, checked_limit
+from conveyor.engines.snapshot import Snapshot
 from conveyor.engines.stats import Stats, bare
 from conveyor.engines.tape import Traced
+from conveyor.engines.watch import View, Watch, length_of
 from conveyor.errors import UsageError
-from conveyor.graph import Graph
+from conveyor.graph import Graph, ProcessorNode
 
 if TYPE_CHECKING:
     from conveyor.plan.explain import Explanation
 
 Out_co = TypeVar("Out_co", covariant=True)
 T = TypeVar("T")
+
+Progress = bool | Callable[[Snapshot], object]
+"""What the argument ``progress`` takes."""
 
 
 class Results(list[T]):
@@ -61,12 +66,12 @@ class Results(list[T]):
             UsageError: it has another suffix.
             OSError: the file can't be written.
         """
-        from conveyor.seeing.picture import picture
+        from conveyor.seeing.drawing import drawing
 
         target = Path(path)
         if target.suffix.lower() != ".svg":
             raise UsageError(f"a picture with figures goes to a file ending in .svg, not {target}")
-        write_whole(target, picture(self.stats).encode())
+        write_whole(target, drawing(self.stats).encode())
 
     def report(self, path: str | Path) -> None:
         """Write a report of this run: one HTML page, with no other file, script or network.
@@ -123,11 +128,13 @@ class _Task:
         items: what goes in.
         failures: the items that fail for good in it, and how many may.
         trace: where its trace goes; None where none is asked for.
+        view: who wants to see how far it has got; None where nobody does.
     """
 
     items: Iterable[Any]
     failures: Failures
     trace: Path | None
+    view: View | None
 
 
 class Live(ABC, Generic[Out_co]):
@@ -140,10 +147,13 @@ class Live(ABC, Generic[Out_co]):
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self.written: object = graph
+        """What the user wrote: its repr is the expression."""
+        self.watch: Watch | None = None
         self.bare_graph = bare(graph)
-        self.written = ""
-        """The pipeline, as it was written."""
         self._stats: Stats | None = None
+        self.broken_off: Stats | None = None
+        """How far the last run had got that failed or was left."""
         self._is_closed = False
         self._running = False
         self._is_traced = False
@@ -162,6 +172,7 @@ class Live(ABC, Generic[Out_co]):
         /,
         *,
         max_failures: float | None = None,
+        progress: Progress = False,
         trace: str | Path | None = None,
     ) -> Results[Out_co]:
         """Run the pipeline once and give all outputs.
@@ -169,21 +180,23 @@ class Live(ABC, Generic[Out_co]):
         Args:
             items: what goes in.
             max_failures: as for ``pipeline.run``.
+            progress: as for ``pipeline.run``.
             trace: as for ``pipeline.run``; of a warm pipeline, it is of this run.
 
         Raises:
             ConveyorError: a stage failed, or ``items`` do not fit the pipeline.
         """
-        return self._gathered(self._task(items, max_failures, trace))
+        return self._gathered(self._task(items, max_failures, trace, progress))
 
     def run_once(
         self,
         items: Iterable[Any] | None,
         max_failures: float | None,
         trace: str | Path | None,
+        progress: Progress,
     ) -> Results[Out_co]:
         """Like :meth:`run`; the workers end with it, and start only if the arguments fit."""
-        task = self._task(items, max_failures, trace)
+        task = self._task(items, max_failures, trace, progress)
         with self:
             return self._gathered(task)
 
@@ -192,19 +205,21 @@ class Live(ABC, Generic[Out_co]):
         for batch in self._run(task):
             outputs += batch
         assert self._stats is not None
-        return Results(outputs, self._stats, task.failures.letters, self.written)
+        return Results(outputs, self._stats, task.failures.letters, repr(self.written))
 
     def _task(
         self,
         items: Iterable[Any] | None,
         max_failures: float | None,
         trace: str | Path | None,
+        progress: Progress,
     ) -> _Task:
         """What a run is to do; what does not fit is refused."""
         path = None if trace is None else Path(trace).absolute()
         if path is not None:
             see_that_writable(path, "the trace")
-        return _Task(self._input(items), Failures(checked_limit(max_failures)), path)
+        failures = Failures(checked_limit(max_failures))
+        return _Task(self._input(items), failures, path, _view(progress))
 
     def stream(
         self,
@@ -212,6 +227,7 @@ class Live(ABC, Generic[Out_co]):
         /,
         *,
         max_failures: float | None = None,
+        progress: Progress = False,
         trace: str | Path | None = None,
     ) -> Stream[Out_co]:
         """Run the pipeline once and give each output as it comes.
@@ -219,7 +235,7 @@ class Live(ABC, Generic[Out_co]):
         Raises:
             ConveyorError: as :meth:`run`; what does not fit is refused at once.
         """
-        task = self._task(items, max_failures, trace)
+        task = self._task(items, max_failures, trace, progress)
         return Stream(self._flat(self._run(task)), task.failures.letters)
 
     @staticmethod
@@ -243,9 +259,10 @@ class Live(ABC, Generic[Out_co]):
         items: Iterable[Any] | None,
         max_failures: float | None,
         trace: str | Path | None,
+        progress: Progress,
     ) -> Stream[Out_co]:
         """Like :meth:`stream`; the workers end with the stream."""
-        outputs = self.stream(items, max_failures=max_failures, trace=trace)
+        outputs = self.stream(items, max_failures=max_failures, trace=trace, progress=progress)
         return Stream(self._closing_stream(iter(outputs)), outputs.dead_letters)
 
     def _closing_stream(self, outputs: Iterator[Out_co]) -> Generator[Out_co]:
@@ -253,7 +270,7 @@ class Live(ABC, Generic[Out_co]):
             yield from outputs
 
     def _input(self, items: Iterable[Any] | None) -> Iterable[Any]:
-        start = next(node for node in self.graph.processors if node.kind != "processor")
+        start = self._start_node()
         if start.kind == "source":
             if items is not None:
                 raise UsageError(f"the pipeline starts with {start.label}: run() takes no items")
@@ -278,6 +295,7 @@ class Live(ABC, Generic[Out_co]):
         self._started = time.perf_counter()
         done = False
         self._given = 0
+        self.watch = None if task.view is None else self._watched_by(task.view, task.items)
         try:
             with closing(self._batches(task.items, task.failures)) as batches:
                 for batch in batches:
@@ -287,12 +305,17 @@ class Live(ABC, Generic[Out_co]):
             excess = task.failures.excess(self._stats.total.items_in, at_end=True)
             if excess is not None:
                 raise excess
+            if self.watch is not None:
+                self.watch.end(self._stats)
             done = True
         finally:
             error = sys.exception()
             left = isinstance(error, GeneratorExit)
             self._running = False
+            if self.watch is not None:
+                self.watch.close()
             if not done:
+                self.broken_off = self._so_far(time.perf_counter() - self._started, self._given)
                 self._break_off()
             if task.trace is not None:
                 self._write_trace(task.trace, began, None if left else error)
@@ -307,6 +330,15 @@ class Live(ABC, Generic[Out_co]):
         except OSError as failed:
             message = f"the trace could not be written to {str(path)!r}: {failed.strerror}"
             warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+    def _watched_by(self, view: View, items: Iterable[Any]) -> Watch:
+        def stats() -> Stats:
+            return self._so_far(time.perf_counter() - self._started, self._given)
+
+        return Watch(view, stats, repr(self.written), length_of(items, self._start_node()))
+
+    def _start_node(self) -> ProcessorNode:
+        return next(node for node in self.graph.processors if node.kind != "processor")
 
     @abstractmethod
     def start(self) -> None:
@@ -350,6 +382,14 @@ class Live(ABC, Generic[Out_co]):
         self.close()
 
 
+def _view(progress: object) -> View | None:
+    if progress is False:
+        return None
+    from conveyor.seeing.progress import view_for
+
+    return view_for(progress)
+
+
 def open_engine(
     graph: Graph,
     *,
@@ -357,9 +397,9 @@ def open_engine(
     ordered: bool,
     processes: int | None,
     once: bool,
-    written: str = "",
+    written: object = None,
 ) -> Live[Any]:
-    """A live pipeline on the engine of that name.
+    """A live pipeline on the engine of that name; its progress shows what was ``written``.
 
     Args:
         graph: what it runs.
@@ -374,13 +414,13 @@ def open_engine(
     """
     _check_processes(processes)
     _refuse_unsupported(graph)
-    live = _made(graph, engine=engine, ordered=ordered, processes=processes, once=once)
-    live.written = written
+    live = _opened(graph, engine, ordered=ordered, processes=processes, once=once)
+    live.written = graph if written is None else written
     return live
 
 
-def _made(
-    graph: Graph, *, engine: str, ordered: bool, processes: int | None, once: bool
+def _opened(
+    graph: Graph, engine: str, *, ordered: bool, processes: int | None, once: bool
 ) -> Live[Any]:
     match engine:
         case "inline":
@@ -401,7 +441,7 @@ def _made(
 
 
 def open_replay(
-    graph: Graph, letters: Iterable[DeadLetter], *, engine: str, written: str = ""
+    graph: Graph, letters: Iterable[DeadLetter], *, engine: str, written: object = None
 ) -> Live[Any]:
     """A live pipeline whose run takes these dead letters up again.
 
@@ -414,7 +454,7 @@ def open_replay(
     from conveyor.engines.inline import Replay
 
     live = Replay(graph, letters)
-    live.written = written
+    live.written = graph if written is None else written
     return live
 
 

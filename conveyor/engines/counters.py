@@ -22,9 +22,10 @@ GONE = 0
 OUT, FILTERED, SKIPPED, DEAD, ADDED, RETRIED, BYTES_IN, BYTES_OUT = range(8, 16)
 """What became of the items, as in an account, and the bytes of what came and went pickled."""
 
-PICKLING, CPU, PEAK, SERVICE = range(16, 20)
-"""Nanoseconds of pickling and unpickling; of CPU time, of the process; the most memory that the
-process had, in KiB; nanoseconds in which items were processed."""
+PICKLING, CPU, QUEUED, PEAK, SERVICE = range(16, 21)
+"""Nanoseconds of pickling and unpickling; of CPU time, of the process; in which it could have run
+and had no core; the most memory that the process had, in KiB; nanoseconds in which items were
+processed."""
 
 TIMES = 24
 """Where the histogram of the times of items begins."""
@@ -71,6 +72,7 @@ class Counted:
             elsewhere=grown[ELSEWHERE] / 1e9,
             pickling=grown[PICKLING] / 1e9,
             cpu=grown[CPU] / 1e9,
+            queued=grown[QUEUED] / 1e9,
             peak_memory=after[PEAK] << 10,
             service=Histogram.of(grown[TIMES:FIELDS], grown[SERVICE] / 1e9),
         )

@@ -235,9 +235,6 @@ class Inline(Live[Any]):
     def _traced(self) -> Traced:
         return Traced(self._lanes(), self._tapes, has_pipes=False)
 
-    def _start_node(self) -> ProcessorNode:
-        return next(node for node in self.graph.processors if node.kind != "processor")
-
     def _entering(self, items: Iterable[Any]) -> Iterator[Any]:
         """Let the items in at the start of the graph, and give what comes out at its end."""
         start = self._start_node()
@@ -246,6 +243,8 @@ class Inline(Live[Any]):
         for item in self._generated(start.id) if is_source else self._fed_items(items):
             self._fed += 1
             yield from self._through(first, item)
+            if self.watch is not None:
+                self.watch.look()
 
     def _fed_items(self, items: Iterable[Any]) -> Iterator[Any]:
         """The caller's items, each as a copy: what a processor changes is not the caller's."""
@@ -405,6 +404,8 @@ class Replay(Inline):
     def _entering(self, items: Iterable[Any]) -> Iterator[Any]:
         for stage, letter in items:
             self._fed += 1
+            if self.watch is not None:
+                self.watch.look()
             yield from self._processed(stage, _copied(stage, letter.item))
             for join in self._zips:
                 # Its other parts are not there, so it leaves this one out, as always.

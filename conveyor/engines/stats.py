@@ -89,6 +89,7 @@ class Figures(Account):
         pickling: seconds of `busy` that went into pickling and unpickling.
         cpu: seconds of CPU time; what workers took that share a process is divided among them
             as they were busy.
+        queued: seconds in which it could have run and had no core; divided in the same way.
         peak_memory: the most bytes of memory that one of its processes had, of all its runs.
         service: how long ``process`` took for an item. Items that take more than 0.1 ms are
             timed one by one; cheaper ones count with the mean of their batch.
@@ -103,6 +104,7 @@ class Figures(Account):
     elsewhere: float = 0.0
     pickling: float = 0.0
     cpu: float = 0.0
+    queued: float = 0.0
     peak_memory: int = 0
     service: Histogram = NO_TIMES
 
@@ -234,6 +236,16 @@ class Stats:
         """How many worker processes there were."""
         return len({one.process for one in self.counted} - {-1})
 
+    def verdict(self) -> str:
+        """What was slow, and what would bring something, in words: from these figures alone.
+
+        It is for the cores that this process may use now.
+        """
+        from conveyor.engines.processes.cores import physical_cores
+        from conveyor.seeing.verdict import verdict
+
+        return verdict(self, physical_cores())
+
     def __getitem__(self, node: str) -> ElementStats:
         return self.elements[node]
 
@@ -291,7 +303,8 @@ def _workers(counted: Sequence[Counted]) -> Iterator[tuple[str, WorkerStats]]:
         figures = total_of(parts)
         everything = sum(busy[process])
         if everything and len(busy[process]) > len(parts):
-            figures = replace(figures, cpu=figures.cpu * figures.busy / everything)
+            part = figures.busy / everything
+            figures = replace(figures, cpu=figures.cpu * part, queued=figures.queued * part)
         values = {one.name: getattr(figures, one.name) for one in fields(figures)}
         yield element, WorkerStats(name=name, process=process, **values)
 

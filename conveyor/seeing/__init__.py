@@ -1,1 +1,1 @@
-"""What shows a run to people."""
+"""Seeing a run: its progress while it is under way, and what was slow in it."""

@@ -13,7 +13,7 @@ from math import floor, log10
 
 from conveyor.engines.histogram import Histogram
 from conveyor.engines.samples import Flow, Sample
-from conveyor.seeing.picture import time
+from conveyor.seeing.drawing import time
 
 _RIGHT, _TOP, _BOTTOM = 12.0, 10.0, 24.0
 

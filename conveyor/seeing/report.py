@@ -18,7 +18,7 @@ from conveyor.engines.table import accounts, times
 from conveyor.errors import ConveyorError, StageError
 from conveyor.graph import ProcessorNode
 from conveyor.seeing.charts import histogram, layers, throughput
-from conveyor.seeing.picture import micro, picture, rate, time
+from conveyor.seeing.drawing import drawing, micro, rate, time
 
 SHOWN = 100
 """The most dead letters that are shown one by one."""
@@ -136,12 +136,12 @@ def _head(stats: Stats, written: str, error: BaseException | None) -> Iterator[s
         yield '<h2>It failed</h2><p class="verdict error">The figures are those up to then.</p>'
         yield f"<pre>{escape(f'{type(error).__name__}: {error}')}</pre>"
     else:
-        yield f'<p class="verdict">{escape(getattr(stats, "verdict", lambda: "VERDICT")())}</p>'
+        yield f'<p class="verdict">{escape(stats.verdict())}</p>'
 
 
 def _picture(stats: Stats) -> Iterator[str]:
     yield "<h2>The pipeline</h2>"
-    drawn = picture(stats)
+    drawn = drawing(stats)
     # A picture that is a little too wide is made to fit; of a wider one, a part is seen.
     least = float(_WIDTH.findall(drawn)[0]) * 0.75
     yield f'<div class="wide" style="--least: {least:.0f}px">{drawn}</div>'
@@ -220,6 +220,8 @@ def _failures(stats: Stats, letters: Sequence[DeadLetter]) -> Iterator[str]:
     kinds = Counter((letter.stage, _kind(letter.error)) for letter in letters)
     rows = [[stage, kind, f"{count:,}"] for (stage, kind), count in kinds.most_common(20)]
     yield _table([["stage", "error", "dead letters"], *rows], kind="text")
+    if len(letters) < stats.total.dead:
+        yield f"<p>Those are {len(letters):,} of {stats.total.dead:,}: the first ones.</p>"
     for letter in letters[:SHOWN]:
         said = f"{letter.stage}: {short(letter.item)}"
         yield (

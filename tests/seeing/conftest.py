@@ -1,5 +1,6 @@
-"""What shows a run leaves nothing behind, on any engine."""
+"""Who looks at a run leaves nothing behind, and sees every engine alike."""
 
-from tests.engines.conftest import nothing_left, on, warm_engine
+from tests.engines.conftest import on
+from tests.leaks import nothing_left, warm_engine
 
 __all__ = ["nothing_left", "on", "warm_engine"]

@@ -61,6 +61,7 @@ from conveyor.engines.processes.worker import (
 )
 from conveyor.engines.samples import Sample, Sampler
 from conveyor.engines.tape import Tape
+from conveyor.engines.watch import Watch
 from conveyor.errors import ConveyorError
 from conveyor.flow.scale import Decision
 from conveyor.plan import Plan
@@ -120,6 +121,8 @@ class Crew:
     def __init__(self, plan: Plan, *, cores: int, warm: bool) -> None:
         self.plan = plan
         self.accounts = Accounts()
+        self.watch: Watch | None = None
+        """Who looks at the run under way, between batches."""
         self._failures = Failures()
         self._fed = 0
         self._is_traced = False
@@ -524,14 +527,18 @@ class Crew:
     def _serve(self, is_busy: bool) -> None:  # noqa: FBT001
         """Let everything that is ready go on, wait for it if need be, and raise what went wrong."""
         now = monotonic()
-        patience = self.sampler.patience(now)
-        if patience <= 0:
+        if self.sampler.patience(now) <= 0:
             self.sampler.look(now, self._all_readings())
+        patience = self.sampler.patience(now)
         if not self._is_settled:
             patience = min(patience, self.load.patience(now))
+        if self.watch is not None:
+            patience = self.watch.patience(patience)
         self._poller.wait(0 if is_busy else patience)
         if self._error is not None:
             raise self._error
+        if self.watch is not None:
+            self.watch.look()
         self._follow_load()
 
     # -- news --

@@ -124,6 +124,7 @@ class Processes(Live[Any]):
         self.start()
         crew = self._crew
         assert crew is not None
+        crew.watch = self.watch
         crew.begin(iter(items), failures, is_traced=self._is_traced)
         yield from crew.outputs()
         self._counted, self._samples = crew.counted(), crew.sampled()
@@ -141,7 +142,7 @@ class Processes(Live[Any]):
             given=given,
             widths={fork: tuple(history) for fork, history in widths.items()},
             counted=counted,
-            samples=crew.sampled() if crew is not None else (),
+            samples=tuple(crew.sampler.samples) if crew is not None else (),
         )
 
     def _account(self, elapsed: float, given: int) -> Stats:

@@ -60,6 +60,20 @@ class Reading:
     blocked: float = 0.0
 
 
+_schedstat: list[int] = []
+"""The descriptor by which a worker process learns how long it waited for a core."""
+
+
+def _queued() -> int:
+    """For how many nanoseconds this process, a worker, could have run and had no core."""
+    try:
+        if not _schedstat:
+            _schedstat.append(os.open("/proc/self/schedstat", os.O_RDONLY))
+        return int(os.pread(_schedstat[0], 128, 0).split()[1])
+    except (OSError, IndexError, ValueError):  # not every kernel tells
+        return 0
+
+
 class Counting(Protocol):
     """What has become of the items of a worker, since it is there."""
 
@@ -81,13 +95,14 @@ class Gauge:
         fields: ``counters.FIELDS`` of them; shared memory, where somebody else is to read them.
     """
 
-    def __init__(self, fields: memoryview[int]) -> None:
+    def __init__(self, fields: memoryview[int], *, is_alone: bool = False) -> None:
         self._fields = fields
+        self._is_alone = is_alone
 
     @staticmethod
     def alone() -> Gauge:
-        """A gauge that nobody else reads."""
-        return Gauge(memoryview(bytearray(_GAUGE)).cast("Q"))
+        """A gauge of the caller's process, which nobody else reads."""
+        return Gauge(memoryview(bytearray(_GAUGE)).cast("Q"), is_alone=True)
 
     @property
     def since(self) -> int:
@@ -144,6 +159,8 @@ class Gauge:
         usage = getrusage(RUSAGE_SELF)
         self._fields[counters.PEAK] = usage.ru_maxrss
         self._fields[counters.CPU] = int((usage.ru_utime + usage.ru_stime) * 1e9)
+        if not self._is_alone:
+            self._fields[counters.QUEUED] = _queued()
 
     @property
     def times(self) -> Times:
