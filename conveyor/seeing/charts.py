@@ -15,7 +15,7 @@ from conveyor.engines.histogram import Histogram
 from conveyor.engines.samples import Flow, Sample
 from conveyor.seeing.drawing import time
 
-_RIGHT, _TOP, _BOTTOM = 12.0, 10.0, 24.0
+_RIGHT, _TOP, _BOTTOM = 28.0, 10.0, 24.0
 
 
 @dataclass(frozen=True, slots=True)

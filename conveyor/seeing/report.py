@@ -66,6 +66,7 @@ svg.chart .name { font: 12px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", 
 details { border-top: 1px solid var(--rule); padding: 4px 0 } summary { cursor: pointer }
 """.strip()
 
+_CODE = re.compile(r"`([^`]+)`")
 _WIDTH = re.compile(r'width="([0-9.]+)"')
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -136,7 +137,8 @@ def _head(stats: Stats, written: str, error: BaseException | None) -> Iterator[s
         yield '<h2>It failed</h2><p class="verdict error">The figures are those up to then.</p>'
         yield f"<pre>{escape(f'{type(error).__name__}: {error}')}</pre>"
     else:
-        yield f'<p class="verdict">{escape(stats.verdict())}</p>'
+        told = _CODE.sub(r"<code>\1</code>", escape(stats.verdict()))
+        yield f'<p class="verdict">{told}</p>'
 
 
 def _picture(stats: Stats) -> Iterator[str]:
