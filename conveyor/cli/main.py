@@ -138,24 +138,27 @@ def _explain(args: argparse.Namespace, out: TextIO) -> int:
 
 
 def _run(args: argparse.Namespace, out: TextIO) -> int:
-    graph = load(args.target).compile()
+    pipeline = load(args.target)
+    graph = pipeline.compile()
     takes_items = any(node.kind == "feed" for node in graph.processors)
     if args.input is not None and not takes_items:
         raise UsageError(f"{args.target} starts with a source, so it takes no --input")
     with ExitStack() as files:
-        live = open_engine(graph, once=True, **_named(args, _RUN))
+        live = open_engine(graph, once=True, written=pipeline, **_named(args, _RUN))
         items = None
         if takes_items:
             source = files.enter_context(_input(args.input))
             items = Items(FORMATS[args.format], source.fileno())
         target = files.enter_context(_output(args.output, out))
-        stream = live.stream(items, max_failures=args.max_failures)
+        stream = live.stream(items, max_failures=args.max_failures, progress=args.progress)
+        # On a terminal that shows the progress, too, outputs are printed as all else is: above it.
+        is_shared = args.progress and target.isatty() and sys.stderr.isatty()
         files.callback(_leave, stream.dead_letters, args.dead_letters)
         with live, closing(stream) as outputs:
             # What a program reads, or a person, is to get there at once.
             waits = stat.S_ISREG(os.fstat(target.fileno()).st_mode)
             for text in FORMATS[args.output_format or args.format].write(outputs):
-                target.write(text)
+                (sys.stdout if is_shared else target).write(text)
                 if not waits:
                     target.flush()
                 if args.dead_letters is None:
@@ -265,6 +268,9 @@ def _parser() -> argparse.ArgumentParser:
         "--dead-letters",
         metavar="FILE",
         help="where items go that failed for good; they are told on the standard error",
+    )
+    run.add_argument(
+        "--progress", action="store_true", help="show how far it has got, on the standard error"
     )
     _add_json(run, "the account of every item, to the standard error")
     return parser

@@ -66,6 +66,9 @@ from conveyor.plan.model import PARENT
 GRACE = 0.5
 """Seconds that a worker has to clear up when a run is broken off; then it is killed."""
 
+LOOK_SECONDS = 0.1
+"""Seconds from one look for items that are overdue to the next."""
+
 GOODBYE_GRACE = 5.0
 """Seconds that the process of a worker has to end once it has said goodbye."""
 
@@ -497,15 +500,25 @@ class Crew:
 
     def _serve(self, is_busy: bool) -> None:  # noqa: FBT001
         """Let everything that is ready go on, wait for it if need be, and raise what went wrong."""
-        patience = None if self._is_settled else self.load.patience(monotonic())
-        if self.watch is not None:
-            patience = self.watch.patience(patience)
-        self._poller.wait(0 if is_busy else patience)
+        self._poller.wait(0 if is_busy else self._patience())
         if self._error is not None:
             raise self._error
         if self.watch is not None:
             self.watch.look()
         self._follow_load()
+        for hand in self._timed():
+            hand.end_if_overdue()
+
+    def _patience(self) -> float | None:
+        """Seconds until there is something to look at, though nothing comes."""
+        patience = None if self._is_settled else self.load.patience(monotonic())
+        if any(self._timed()):
+            patience = LOOK_SECONDS if patience is None else min(patience, LOOK_SECONDS)
+        return patience if self.watch is None else self.watch.patience(patience)
+
+    def _timed(self) -> Iterator[Hand]:
+        """The processes in which an item may be overdue."""
+        return (hand for hand in self._hands.values() if any(hand.limits))
 
     # -- news --
 

@@ -23,12 +23,15 @@ from conveyor.engines.processes.large import Parcel
 
 _HEAD = 8 * 8
 _GAUGE = counters.FIELDS * 8
+"""Bytes of the fields of the head, and of those of each gauge."""
+
 _ROOM = 256 << 10
 
-# Fields of the head: the index of the item; how many items from there on it may be one of; the
-# number of the worker, plus 1, or 0 where nothing is in work; the number of items in the batch;
-# the bytes of its payload, or 0 where it had no room; the items that a source has made in this run.
-_INDEX, _SPAN, _WORKER, _COUNT, _BYTES, _MADE = range(6)
+# Fields of the head: the index of the item; how many items from there on it may be one of; when
+# it is overdue, in nanoseconds, or 0 where it never is; the number of the worker, plus 1, or 0
+# where nothing is in work; the number of items in the batch; the bytes of its payload, or 0 where
+# it had no room; the items that a source has made in this run.
+_INDEX, _SPAN, _DEADLINE, _WORKER, _COUNT, _BYTES, _MADE = range(7)
 
 _TIMED = 8
 """The fields of a gauge that a look at the load needs are the first ones."""
@@ -239,6 +242,11 @@ class Recorder:
     @made.setter
     def made(self, items: int) -> None:
         self.fields[_MADE] = items
+
+    def is_overdue(self, grace: float) -> bool:
+        """Whether what is in work is overdue, by more than so many seconds."""
+        deadline = self.fields[_DEADLINE]
+        return bool(deadline) and perf_counter_ns() > deadline + grace * 1e9
 
     @property
     def worker(self) -> int | None:
