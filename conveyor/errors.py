@@ -98,18 +98,21 @@ class StageTimeout(ConveyorError):
 
     Attributes:
         stage: the id of the node.
-        item: a short repr of the item.
+        item: a short repr of the item; None for a source, which took too long to make one.
         timeout: the limit, in seconds.
     """
 
-    def __init__(self, stage: str, item: str | None, timeout: float) -> None:
-        super().__init__(stage, item, timeout)
+    def __init__(self, stage: str, item: str | None, timeout: float, hint: str = "") -> None:
+        super().__init__(stage, item, timeout, hint)
         self.stage = stage
         self.item = item
         self.timeout = timeout
+        self.hint = hint
 
     def __str__(self) -> str:
-        return f"stage {self.stage!r} took longer than {self.timeout:g} s on item {self.item}"
+        what = "to make an item" if self.item is None else f"on item {self.item}"
+        text = f"stage {self.stage!r} took longer than {self.timeout:g} s {what}"
+        return f"{text}\n  {self.hint}" if self.hint else text
 
 
 class NotPicklable(ConveyorError, TypeError):

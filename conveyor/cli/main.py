@@ -160,7 +160,11 @@ def _run(args: argparse.Namespace, out: TextIO) -> int:
             source = files.enter_context(_input(args.input))
             items = Items(FORMATS[args.format], source.fileno())
         target = files.enter_context(_output(args.output, out))
-        stream = live.stream(items, max_failures=args.max_failures, trace=args.trace)
+        stream = live.stream(
+            items, max_failures=args.max_failures, progress=args.progress, trace=args.trace
+        )
+        # On a terminal that shows the progress, too, outputs are printed as all else is: above it.
+        is_shared = args.progress and target.isatty() and sys.stderr.isatty()
         files.callback(_leave, stream.dead_letters, args.dead_letters)
         if keep is not None:
             files.push(keep.write)
@@ -168,7 +172,7 @@ def _run(args: argparse.Namespace, out: TextIO) -> int:
             # What a program reads, or a person, is to get there at once.
             waits = stat.S_ISREG(os.fstat(target.fileno()).st_mode)
             for text in FORMATS[args.output_format or args.format].write(outputs):
-                target.write(text)
+                (sys.stdout if is_shared else target).write(text)
                 if not waits:
                     target.flush()
                 if args.dead_letters is None:
@@ -308,6 +312,9 @@ def _parser() -> argparse.ArgumentParser:
         "--dead-letters",
         metavar="FILE",
         help="where items go that failed for good; they are told on the standard error",
+    )
+    run.add_argument(
+        "--progress", action="store_true", help="show how far it has got, on the standard error"
     )
     run.add_argument(
         "--trace", metavar="FILE", help="where a trace of the run goes, for https://ui.perfetto.dev"

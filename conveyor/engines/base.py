@@ -492,7 +492,6 @@ def _refuse_unsupported(graph: Graph) -> None:
     """Refuse the options whose promise is not kept yet, rather than ignore them."""
     for node in graph.processors:
         asked = {
-            "timeout": node.settings.timeout is not None,
             "restarts": node.settings.restarts > 0,
         }
         names = [name for name, is_set in asked.items() if is_set]

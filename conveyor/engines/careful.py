@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from time import perf_counter
 from typing import Any, Protocol
 
 from conveyor.dsl.processor import Processor
 from conveyor.engines.letters import DeadLetter
-from conveyor.engines.stage import ONE_BY_ONE, PART_SECONDS, Again, Batch, Pack, Part, Stage
+from conveyor.engines.limit import Limit, Notes
+from conveyor.engines.stage import (
+    ONE_BY_ONE,
+    PART_SECONDS,
+    Again,
+    Batch,
+    Pack,
+    Part,
+    Stage,
+    short,
+)
 from conveyor.errors import ConveyorError, NotPicklable
 from conveyor.flow.failure import Policy
 from conveyor.graph.model import Settings
@@ -28,7 +39,7 @@ _Answer = tuple[int, list[Any] | None]
 
 
 class CarefulStage(Stage):
-    """A processor with ``retries`` or ``on_error``.
+    """A processor with ``retries``, ``on_error`` or ``timeout``.
 
     What an item gives counts only once an attempt has succeeded, so that what a failed attempt
     gave does not come out as well. Until then it is held: the memory that this takes is bounded
@@ -38,6 +49,7 @@ class CarefulStage(Stage):
 
     Args:
         policy: what is done about failed items.
+        limit: the time that an attempt may take; None for any.
         failed: is told of each item that failed for good and does not end the run.
         name, make, warm, passes: see :class:`Stage`.
     """
@@ -50,10 +62,12 @@ class CarefulStage(Stage):
         warm: bool,
         passes: type[BaseException],
         policy: Policy,
+        limit: Limit | None,
         failed: Failed,
     ) -> None:
         super().__init__(name, make, warm=warm, passes=passes)
         self._policy = policy
+        self._limit = limit
         self._failed = failed
 
     def outputs(self, item: Any) -> Iterator[Any]:
@@ -111,11 +125,16 @@ class CarefulStage(Stage):
     def _tried(self, item: Any, pack: Pack) -> tuple[list[Any] | None, ConveyorError | None]:
         """What an item gives, or why it failed; the next attempt does not follow from that."""
         try:
-            outputs = self._attempt(item)
+            outputs = self._in_time(item)
             pack(outputs)
         except ConveyorError as error:
             return None, error
         return outputs, None
+
+    def _in_time(self, item: Any) -> list[Any]:
+        if self._limit is None:
+            return self._attempt(item)
+        return self._limit.call(self.name, partial(short, item), partial(self._attempt, item))
 
     def _attempt(self, item: Any) -> list[Any]:
         result = self.guard(self._process, item, item)
@@ -185,6 +204,35 @@ class CarefulStage(Stage):
             batch.at[0] = index
             return index, self._after(error, index, again, batch.pack)
         return answer
+
+
+class TimedSource(Stage):
+    """A source with ``timeout``: the time to make one item.
+
+    Args:
+        limit: that time.
+        name, make, warm, passes: see :class:`Stage`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], Processor[Any, Any]],
+        *,
+        warm: bool,
+        passes: type[BaseException],
+        limit: Limit,
+    ) -> None:
+        super().__init__(name, make, warm=warm, passes=passes)
+        self._limit = limit
+
+    def draw(self, iterator: Iterator[Any], item: Any) -> Any:
+        """The next item, in time."""
+        return self._limit.call(self.name, _nothing, partial(super().draw, iterator, item))
+
+
+def _nothing() -> None:
+    """There is no item to show."""
 
 
 def _packed(answers: Iterable[_Answer], batch: Batch) -> Iterator[Part]:
@@ -259,12 +307,22 @@ def stage_for(
     warm: bool,
     passes: type[BaseException],
     failed: Failed,
+    is_source: bool,
+    at: Notes | None = None,
 ) -> Stage:
-    """The stage for a processor with these settings; the other arguments are those of the stages.
+    """The stage for a processor with these settings.
+
+    What is not named here is as for the stages. ``at`` is where a limit notes when what is in work
+    is overdue.
 
     A source takes no items, so there is nothing to try again, and its own failure ends the run.
     """
     policy = Policy(settings.retries, settings.on_error)
-    if not policy.is_set:
+    limit = None if settings.timeout is None else Limit(settings.timeout, at)
+    if is_source and limit is not None:
+        return TimedSource(name, make, warm=warm, passes=passes, limit=limit)
+    if is_source or (limit is None and not policy.is_set):
         return Stage(name, make, warm=warm, passes=passes)
-    return CarefulStage(name, make, warm=warm, passes=passes, policy=policy, failed=failed)
+    return CarefulStage(
+        name, make, warm=warm, passes=passes, policy=policy, limit=limit, failed=failed
+    )

@@ -119,6 +119,7 @@ class Inline(Live[Any]):
                     warm=self._warm,
                     passes=KeyboardInterrupt,
                     failed=self._on_failed,
+                    is_source=node.kind == "source",
                 )
                 self._stages[node.id] = stage
                 started = perf_counter_ns()

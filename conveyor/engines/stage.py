@@ -54,7 +54,7 @@ class Batch(NamedTuple):
     Attributes:
         items: the items.
         at: notes what is in work, before it is: place 0 is the index of an item, place 1 how
-            many items from there on it may be one of.
+            many items from there on it may be one of, place 2 when it is overdue, see `limit`.
         size: how many outputs a part should have, where one item gives many.
         traced: whether somebody asks for the origins of the outputs.
         again: called before any of the items is in work, gives a way to get them as they came.
@@ -328,15 +328,16 @@ class Stage:
         """The values of the user's iterator, with its errors told as ours."""
         iterator = iter(stream)
         try:
-            while True:
-                output = self.guard(next, item, iterator, _END)
-                if output is _END:
-                    return
+            while (output := self.draw(iterator, item)) is not _END:
                 yield output
         finally:
             close = getattr(iterator, "close", None)
             if close is not None:
                 self.guard(close, item)
+
+    def draw(self, iterator: Iterator[Any], item: Any) -> Any:
+        """The next value of the user's iterator, or what stands for its end."""
+        return self.guard(next, item, iterator, _END)
 
     def guard(self, function: Callable[..., Any], item: Any, *arguments: Any) -> Any:
         """Call the user's code, and tell what it raises as a :class:`StageError`.

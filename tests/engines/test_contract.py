@@ -365,7 +365,7 @@ def test_run_refuses_items_where_a_source_starts(on):
         (Numbers(1) >> Add(1)).run([1], **on)
 
 
-@pytest.mark.parametrize("options", [{"timeout": 1.0}, {"restarts": 1}])
+@pytest.mark.parametrize("options", [{"restarts": 1}])
 def test_an_option_that_is_not_kept_yet_is_refused_and_not_ignored(on, options):
     with pytest.raises(ConveyorError, match="does not run"):
         (Feed() >> Add(1).options(**options)).run([1], **on)

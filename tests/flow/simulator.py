@@ -329,6 +329,7 @@ class Simulation:
             warm=False,
             passes=KeyboardInterrupt,
             failed=lambda *_: None,
+            is_source=planned.kind == "source",
         )
         stage.setup()
         return stage

@@ -9,7 +9,6 @@ import os
 import pty
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import FrozenInstanceError
 
@@ -17,6 +16,7 @@ import pytest
 
 from conveyor import AUTO, Feed, Processor, Snapshot, Source, UsageError
 from conveyor.seeing.lines import Lines, clock, summary
+from tests.terminal import on_terminal
 
 
 def nap(item):
@@ -225,42 +225,13 @@ print("the end")
 """
 
 
-def terminal(script, *, stdout=True, **environment):
-    """What a script writes to a terminal, and to its standard output where that is none."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        stdin=subprocess.DEVNULL,
-        stdout=follower if stdout else subprocess.PIPE,
-        stderr=follower,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40", **environment},
-    )
-    os.close(follower)
-    written = bytearray()
-
-    def read():
-        while True:
-            try:
-                data = os.read(leader, 65536)
-            except OSError:  # nobody writes any more
-                return
-            written.extend(data)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    out = process.communicate(timeout=60)[0]
-    reader.join()
-    os.close(leader)
-    return process.returncode, written.decode().replace("\r\n", "\n"), (out or b"").decode()
-
-
 @pytest.fixture
 def rich():
     return pytest.importorskip("rich")
 
 
 def test_a_terminal_has_a_live_view(rich):
-    code, screen, _ = terminal(SCRIPT.format(fails=False))
+    code, screen, _ = on_terminal("-c", SCRIPT.format(fails=False))
     assert code == 0
     assert "Feed() >> Processor(nap) % Auto(min=2, max=2) & Processor(abs)" in screen
     assert "\x1b[1A" in screen  # it is drawn in its own place
@@ -271,7 +242,7 @@ def test_a_terminal_has_a_live_view(rich):
 
 
 def test_what_is_printed_meanwhile_stands_above_the_view(rich):
-    _, screen, _ = terminal(SCRIPT.format(fails=False))
+    _, screen, _ = on_terminal("-c", SCRIPT.format(fails=False))
     for text in ("a worker prints [bold]this[/bold]\n", "the caller prints\n"):
         before, _, behind = screen.partition(text)
         assert before.endswith("\x1b[2K") or "Feed() >>" not in before
@@ -279,14 +250,14 @@ def test_what_is_printed_meanwhile_stands_above_the_view(rich):
 
 
 def test_a_failure_gives_the_terminal_back(rich):
-    code, screen, _ = terminal(SCRIPT.format(fails=True))
+    code, screen, _ = on_terminal("-c", SCRIPT.format(fails=True))
     assert code == 1
     assert "\x1b[?25h" in screen
     assert "ValueError: bad item" in screen.rpartition("\x1b[?25h")[2]
 
 
 def test_an_output_that_is_no_terminal_gets_what_is_printed(rich):
-    code, screen, out = terminal(SCRIPT.format(fails=False), stdout=False)
+    code, screen, out = on_terminal("-c", SCRIPT.format(fails=False), stdout=False)
     assert code == 0
     assert sorted(out.splitlines()) == [
         "a worker prints [bold]this[/bold]",
@@ -298,7 +269,7 @@ def test_an_output_that_is_no_terminal_gets_what_is_printed(rich):
 
 def test_without_rich_a_terminal_gets_lines():
     without = "import sys; sys.modules['rich'] = None\n"
-    code, screen, _ = terminal(without + SCRIPT.format(fails=False))
+    code, screen, _ = on_terminal("-c", without + SCRIPT.format(fails=False))
     assert code == 0
     assert "conveyor: 200 of 200 in, 200 out" in screen
     assert "\x1b" not in screen

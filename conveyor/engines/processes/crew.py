@@ -70,6 +70,9 @@ from conveyor.plan.model import PARENT
 GRACE = 0.5
 """Seconds that a worker has to clear up when a run is broken off; then it is killed."""
 
+LOOK_SECONDS = 0.1
+"""Seconds from one look for items that are overdue to the next."""
+
 GOODBYE_GRACE = 5.0
 """Seconds that the process of a worker has to end once it has said goodbye."""
 
@@ -529,17 +532,28 @@ class Crew:
         now = monotonic()
         if self.sampler.patience(now) <= 0:
             self.sampler.look(now, self._all_readings())
-        patience = self.sampler.patience(now)
-        if not self._is_settled:
-            patience = min(patience, self.load.patience(now))
-        if self.watch is not None:
-            patience = self.watch.patience(patience)
-        self._poller.wait(0 if is_busy else patience)
+        self._poller.wait(0 if is_busy else self._patience())
         if self._error is not None:
             raise self._error
         if self.watch is not None:
             self.watch.look()
         self._follow_load()
+        for hand in self._timed():
+            hand.end_if_overdue()
+
+    def _patience(self) -> float:
+        """Seconds until there is something to look at, though nothing comes."""
+        now = monotonic()
+        patience = self.sampler.patience(now)
+        if not self._is_settled:
+            patience = min(patience, self.load.patience(now))
+        if any(self._timed()):
+            patience = min(patience, LOOK_SECONDS)
+        return patience if self.watch is None else self.watch.patience(patience)
+
+    def _timed(self) -> Iterator[Hand]:
+        """The processes in which an item may be overdue."""
+        return (hand for hand in self._hands.values() if any(hand.limits))
 
     # -- news --
 

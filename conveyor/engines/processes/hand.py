@@ -16,8 +16,13 @@ from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.recorder import Reading, Recorder, create
 from conveyor.engines.processes.worker import Orders, main
 from conveyor.engines.stage import short
-from conveyor.errors import WorkerDied
+from conveyor.errors import StageTimeout, WorkerDied
 from conveyor.plan import Plan
+
+OVERDUE_GRACE = 0.5
+"""Seconds that an item which is overdue has to be broken off; then its worker is killed."""
+
+_KILLED = "it could not be broken off where it was, so its worker was killed"
 
 
 class Hand:
@@ -35,6 +40,7 @@ class Hand:
         has_left: whether its workers have been detached, and have done their work.
         has_taken_leave: whether it has cleared up and is about to end.
         region: the number of its region in the arena, once it has one.
+        limits: for each of its workers, the seconds that an item may take, or None for any.
     """
 
     def __init__(
@@ -49,6 +55,9 @@ class Hand:
         self.workers = [n for n, worker in enumerate(plan.workers) if worker.process == number]
         self.stages = [plan.workers[n].element for n in self.workers]
         self.is_ready = self.has_left = self.has_taken_leave = False
+        nodes = (plan.workers[n].node for n in self.workers)
+        self.limits = [None if node is None else node.settings.timeout for node in nodes]
+        self._overdue: StageTimeout | None = None
         self.region: int | None = None
         self._poller = poller
         self._arena: Memory | None = None
@@ -111,8 +120,20 @@ class Hand:
         """What the gauges of its workers show, by their numbers."""
         return {number: self.recorder.gauge(number).read() for number in self.workers}
 
-    def died(self) -> WorkerDied:
+    def end_if_overdue(self) -> None:
+        """Kill the process if what it has in work did not let itself be broken off in time."""
+        if self._overdue is None and self.recorder.is_overdue(OVERDUE_GRACE):
+            stage, item = self._in_work()
+            limit = max(filter(None, self.limits))
+            if stage in self.stages:
+                limit = self.limits[self.stages.index(stage)] or limit
+            self._overdue = StageTimeout(stage, item, limit, _KILLED)
+            self.process.send_signal(signal.SIGKILL)
+
+    def died(self) -> WorkerDied | StageTimeout:
         """What the end of this process means, where it did not say goodbye."""
+        if self._overdue is not None:
+            return self._overdue
         # Told by somebody else to stop, it has cleared up and left.
         code = -signal.SIGTERM if self.has_taken_leave else self.process.exitcode()
         stage, item = self._in_work()

@@ -6,8 +6,11 @@ import io
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from conveyor.log import loaded
+
+Hold = Callable[[], AbstractContextManager[None]]
 
 
 class LineStream(io.TextIOBase):
@@ -15,13 +18,15 @@ class LineStream(io.TextIOBase):
 
     Args:
         emit: called with text that ends in a newline.
+        held: makes what breaks off the user's code wait until a write is done.
     """
 
     encoding = "utf-8"
     errors = "backslashreplace"
 
-    def __init__(self, emit: Callable[[str], None]) -> None:
+    def __init__(self, emit: Callable[[str], None], held: Hold) -> None:
         self._emit = emit
+        self._held = held
         self._partial = ""
         self._lock = threading.RLock()
 
@@ -33,7 +38,7 @@ class LineStream(io.TextIOBase):
         """Take text; hand on the lines that are whole."""
         if not isinstance(text, str):
             raise TypeError(f"write() takes str, not {type(text).__name__}")
-        with self._lock:
+        with self._held(), self._lock:
             lines, newline, self._partial = (self._partial + text).rpartition("\n")
             if newline:
                 self._emit(lines + newline)
@@ -41,20 +46,24 @@ class LineStream(io.TextIOBase):
 
     def drain(self) -> None:
         """Hand on what is left, as a line."""
-        with self._lock:
+        with self._held(), self._lock:
             partial, self._partial = self._partial, ""
             if partial:
                 self._emit(partial + "\n")
 
 
-def redirect(emit: Callable[[int, str], None]) -> Callable[[], None]:
+def redirect(emit: Callable[[int, str], None], held: Hold) -> Callable[[], None]:
     """Send what this process prints and logs to ``emit(1 or 2, text)``.
+
+    Args:
+        emit: called with whole lines.
+        held: makes what breaks off the user's code wait until a write is done.
 
     Returns:
         What hands on the rest of a line, to be called at the end.
     """
-    out = LineStream(lambda text: emit(1, text))
-    err = LineStream(lambda text: emit(2, text))
+    out = LineStream(lambda text: emit(1, text), held)
+    err = LineStream(lambda text: emit(2, text), held)
     sys.stdout, sys.stderr = out, err
     if (logger := loaded()) is not None:
         # The sinks of the fork server write to its own stream.

@@ -24,13 +24,16 @@ from conveyor.engines.tape import Tape
 
 _HEAD = 8 * 8
 _GAUGE = counters.FIELDS * 8
+"""Bytes of the fields of the head, and of those of each gauge."""
+
 _ROOM = 256 << 10
 
-# Fields of the head: the index of the item; how many items from there on it may be one of; the
-# number of the worker, plus 1, or 0 where nothing is in work; the number of items in the batch;
-# the bytes of its payload, or 0 where it had no room; the items that a source has made in this
-# run; whether the run is traced, which the parent writes before the run begins.
-_INDEX, _SPAN, _WORKER, _COUNT, _BYTES, _MADE, _TRACED = range(7)
+# Fields of the head: the index of the item; how many items from there on it may be one of; when
+# it is overdue, in nanoseconds, or 0 where it never is; the number of the worker, plus 1, or 0
+# where nothing is in work; the number of items in the batch; the bytes of its payload, or 0 where
+# it had no room; the items that a source has made in this run; whether the run is traced, which
+# the parent writes before the run begins.
+_INDEX, _SPAN, _DEADLINE, _WORKER, _COUNT, _BYTES, _MADE, _TRACED = range(8)
 
 _TIMED = 8
 """The fields of a gauge that a look at the load needs are the first ones."""
@@ -246,6 +249,11 @@ class Recorder:
     @made.setter
     def made(self, items: int) -> None:
         self.fields[_MADE] = items
+
+    def is_overdue(self, grace: float) -> bool:
+        """Whether what is in work is overdue, by more than so many seconds."""
+        deadline = self.fields[_DEADLINE]
+        return bool(deadline) and perf_counter_ns() > deadline + grace * 1e9
 
     @property
     def is_traced(self) -> bool:

@@ -77,8 +77,11 @@ class StopSignal:
             yield
             return
         self._held += 1
+        # The alarm of an item that takes too long waits, too.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
         try:
             yield
         finally:
             self._held -= 1
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._raise_if_ready()

@@ -189,7 +189,7 @@ class _Worker:
         assert self._orders is not None
         os.environ.clear()
         os.environ.update(self._orders.environment)
-        drain = redirect(lambda stream, text: self._say(PRINTED, stream, text))
+        drain = redirect(lambda stream, text: self._say(PRINTED, stream, text), self._stop.held)
         if sys.__stderr__ is not None:
             faulthandler.enable(sys.__stderr__)
         failed = False
@@ -305,6 +305,8 @@ class _Worker:
             warm=orders.warm,
             passes=Stopped,
             failed=self._dropped,
+            is_source=planned.kind == "source",
+            at=self._recorder.fields,
         )
         self._stages.append(stage)
         return stage
