@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-PERIOD = 0.05
+PERIOD = 0.1
 """Seconds from one sample to the next, at first."""
 
 MOST = 256
