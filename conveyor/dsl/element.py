@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     )
     from conveyor.engines.base import Live, Results, Stream
     from conveyor.engines.letters import DeadLetter
+    from conveyor.engines.snapshot import Snapshot
     from conveyor.graph import Auto, Graph
 
 
@@ -422,6 +423,8 @@ class Element(Generic[In, Out, Ends]):
         ordered: bool = False,
         processes: int | None = None,
         max_failures: float | None = None,
+        progress: bool | Callable[[Snapshot], object] = False,
+        trace: str | Path | None = None,
     ) -> Results[Out]:
         """Run this pipeline to its end.
 
@@ -434,6 +437,13 @@ class Element(Generic[In, Out, Ends]):
             max_failures: how many items may fail for good, where ``on_error`` lets the run go on:
                 a count, or a share of the items (a float between 0 and 1), which counts once 100
                 items have gone in, and at the end. An item that fails in two branches is two.
+            progress: True for a live view on the standard error, or lines where that is no
+                terminal; or a function that is called with a :class:`Snapshot` some times a
+                second, between batches, and at the end. What it raises ends the run.
+            trace: a file for a trace of the run, to be opened in Perfetto (https://ui.perfetto.dev)
+                or chrome://tracing: what every worker did when, and the way of every batch. It is
+                written at the end, also of a run that fails; of long runs, it shows the beginning
+                and the end.
 
         Returns:
             A list of the outputs, with ``.stats`` and ``.dead_letters``.
@@ -443,8 +453,8 @@ class Element(Generic[In, Out, Ends]):
             TooManyFailures: more items failed than ``max_failures`` allows.
             ConveyorError: a stage failed; nothing is left running.
         """
-        with self.open(engine=engine, ordered=ordered, processes=processes, _once=True) as live:
-            return live.run(items, max_failures=max_failures)
+        live = self.open(engine=engine, ordered=ordered, processes=processes, _once=True)
+        return live.run_once(items, max_failures, trace, progress)
 
     def stream(
         self,
@@ -455,6 +465,8 @@ class Element(Generic[In, Out, Ends]):
         ordered: bool = False,
         processes: int | None = None,
         max_failures: float | None = None,
+        progress: bool | Callable[[Snapshot], object] = False,
+        trace: str | Path | None = None,
     ) -> Stream[Out]:
         """Run this pipeline lazily: give each output as it comes.
 
@@ -463,7 +475,7 @@ class Element(Generic[In, Out, Ends]):
         ``.dead_letters``.
         """
         live = self.open(engine=engine, ordered=ordered, processes=processes, _once=True)
-        return live.stream_once(items, max_failures)
+        return live.stream_once(items, max_failures, trace, progress)
 
     def replay(self, letters: Iterable[DeadLetter], /, *, engine: str = "inline") -> Results[Out]:
         """Run dead letters again, each from the stage where it failed.
@@ -482,7 +494,7 @@ class Element(Generic[In, Out, Ends]):
         """
         from conveyor.engines.base import open_replay
 
-        with open_replay(self.compile(), letters, engine=engine) as live:
+        with open_replay(self.compile(), letters, engine=engine, written=self) as live:
             return live.run()
 
     def open(
@@ -506,7 +518,12 @@ class Element(Generic[In, Out, Ends]):
         from conveyor.engines.base import open_engine
 
         return open_engine(
-            self.compile(), engine=engine, ordered=ordered, processes=processes, once=_once
+            self.compile(),
+            engine=engine,
+            ordered=ordered,
+            processes=processes,
+            once=_once,
+            written=self,
         )
 
 

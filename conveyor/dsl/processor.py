@@ -6,6 +6,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import length_hint
 from typing import TYPE_CHECKING, Any, Generic, Never, NoReturn, Self, overload
 
 from conveyor.dsl.element import Element, is_element, is_element_class
@@ -383,6 +384,10 @@ class IterableSource(Source[Out]):
         """The iterable."""
         assert self._iterable is not None
         return self._iterable
+
+    def __length_hint__(self) -> int:
+        hint = length_hint(self._iterable, -1)
+        return hint if hint >= 0 else NotImplemented
 
 
 class FunctionSource(Wrapped, Source[Out], Generic[Out, P, Result]):

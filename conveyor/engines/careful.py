@@ -5,13 +5,23 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from time import perf_counter
 from typing import Any, Protocol
 
 from conveyor.dsl.processor import Processor
 from conveyor.engines.letters import DeadLetter
 from conveyor.engines.limit import Limit, Notes
-from conveyor.engines.stage import PART_SECONDS, Again, Batch, Pack, Part, Stage, short
+from conveyor.engines.stage import (
+    ONE_BY_ONE,
+    PART_SECONDS,
+    Again,
+    Batch,
+    Pack,
+    Part,
+    Stage,
+    short,
+)
 from conveyor.errors import ConveyorError, NotPicklable
 from conveyor.flow.failure import Policy
 from conveyor.graph.model import Settings
@@ -87,7 +97,8 @@ class CarefulStage(Stage):
     ) -> list[_Answer]:
         """Take items until what they gave is enough for a part, or has waited for long."""
         answers: list[_Answer] = []
-        at, until = batch.at, perf_counter() + PART_SECONDS
+        at, laps = batch.at, [perf_counter()]
+        until = laps[0] + PART_SECONDS
         room = batch.size() if batch.most is None else min(batch.most, batch.size())
         blamed = batch.blamed or {}
         for at[0], item in rest:
@@ -99,9 +110,21 @@ class CarefulStage(Stage):
                 given = self._answer(item, index, again, batch.pack)
             answers.append((index, given))
             room -= len(given) if given else 0
-            if room <= 0 or batch.blamed is not None or perf_counter() > until:
+            laps.append(perf_counter())
+            if room <= 0 or batch.blamed is not None or laps[-1] > until:
                 break
+        self._time(laps)
         return answers
+
+    def _time(self, laps: Sequence[float]) -> None:
+        """Count how long each item took, between two times; where they are cheap, their mean."""
+        items = len(laps) - 1
+        mean = (laps[-1] - laps[0]) / items
+        if mean <= ONE_BY_ONE:
+            self.times.add(int(mean * 1e9), items)
+        else:
+            for before, now in pairwise(laps):
+                self.times.add(int((now - before) * 1e9))
 
     # -- attempts --
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import functools
 import inspect
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import length_hint
 from reprlib import Repr
-from time import perf_counter
+from time import perf_counter, perf_counter_ns
 from typing import Any, NamedTuple
 
 import cloudpickle
 
 from conveyor.dsl.processor import Processor, Source, generated, instance_state
+from conveyor.engines.histogram import Times
 from conveyor.engines.stats import Account
+from conveyor.engines.tape import Places
 from conveyor.errors import ConveyorError, StageError
 from conveyor.graph import ProcessorNode
 
@@ -66,7 +68,7 @@ class Batch(NamedTuple):
     """
 
     items: list[Any]
-    at: MutableSequence[int]
+    at: Places
     size: Callable[[], int]
     traced: bool
     again: Callable[[], Again]
@@ -106,16 +108,23 @@ class Stage:
         """What an item of the last batch took."""
         self.emits = False
         """Whether ``process`` yields any number of outputs, rather than returning one."""
+        self.times = Times()
+        """How long its items took."""
+        self.items_in = self.items_out = self.filtered = self.added = 0
+        self.skipped = self.dead = self.retried = 0
         self.reset_account()
 
     def reset_account(self) -> None:
-        """Begin a new account."""
-        self.items_in = self.items_out = self.filtered = self.added = 0
-        self.skipped = self.dead = self.retried = 0
+        """Begin a new account; the counts go on, since others read them while they grow."""
+        self._before = self._so_far
 
     @property
     def account(self) -> Account:
         """What became of the items of this run."""
+        return self._so_far - self._before
+
+    @property
+    def _so_far(self) -> Account:
         return Account(
             self.items_in,
             self.items_out,
@@ -208,21 +217,42 @@ class Stage:
         # One item that gives one output has nothing to send before it is done.
         return items > 1 and self.seconds * items > PART_SECONDS
 
+    def timed(self, item: Any) -> Iterator[Any]:
+        """What the processor gives for one item; how long that takes is counted.
+
+        Of cheap items one in ``SAMPLE`` is, and stands for the others.
+        """
+        is_cheap = self.seconds < CHEAP and self.items_in >= SAMPLE
+        if is_cheap and self.items_in % SAMPLE:
+            return self.outputs(item)
+        return self._timed_alone(item, SAMPLE if is_cheap else 1)
+
+    def _timed_alone(self, item: Any, weight: int) -> Iterator[Any]:
+        taken, started = 0, perf_counter_ns()
+        for output in self.outputs(item):
+            taken += perf_counter_ns() - started
+            yield output
+            started = perf_counter_ns()
+        taken += perf_counter_ns() - started
+        self.seconds = taken / 1e9
+        self.times.add(taken, weight)
+
     def batch(self, batch: Batch) -> Iterator[Part]:
         """What the processor gives for a batch, in one part or, where it is slow, in more."""
         if self.emits or self.is_slow(len(batch.items)):
             return self._batch_in_parts(batch.items, batch.at, batch.size)
         return iter((self._batch_at_once(batch.items, batch.at, traced=batch.traced),))
 
-    def _batch_at_once(self, items: list[Any], at: MutableSequence[int], *, traced: bool) -> Part:
+    def _batch_at_once(self, items: list[Any], at: Places, *, traced: bool) -> Part:
         """One output or none for each item: little more than a list comprehension."""
+        one_by_one = self.seconds > ONE_BY_ONE
         started = perf_counter()
         origins: list[int] | None = None
         try:
-            if not traced:
+            if not (traced or one_by_one):
                 outputs = self._mapped(items, at)
             else:
-                every = [self._process(item) for at[0], item in enumerate(items)]
+                every = self._timed(items, at) if one_by_one else self._every(items, at)
                 outputs = [output for output in every if output is not None]
                 if len(outputs) < len(items):
                     origins = [index for index, output in enumerate(every) if output is not None]
@@ -230,13 +260,31 @@ class Stage:
             raise
         except BaseException as error:
             raise stage_error(self.name, items[at[0]], error) from error
-        self.seconds = (perf_counter() - started) / len(items) if items else 0.0
+        if items:
+            self.seconds = (perf_counter() - started) / len(items)
+            if not one_by_one:
+                self.times.add(int(self.seconds * 1e9), len(items))
         self.items_in += len(items)
         self.items_out += len(outputs)
         self.filtered += len(items) - len(outputs)
         return Part(outputs, origins, is_last=True, taken=len(items))
 
-    def _mapped(self, items: list[Any], at: MutableSequence[int]) -> list[Any]:
+    def _every(self, items: list[Any], at: Places) -> list[Any]:
+        """What each item gave, None included."""
+        return [self._process(item) for at[0], item in enumerate(items)]
+
+    def _timed(self, items: list[Any], at: Places) -> list[Any]:
+        """What each item gave, None included; how long each took is counted."""
+        process, times, now = self._process, self.times, perf_counter_ns()
+        every: list[Any] = []
+        for at[0], item in enumerate(items):
+            before = now
+            every.append(process(item))
+            now = perf_counter_ns()
+            times.add(now - before)
+        return every
+
+    def _mapped(self, items: list[Any], at: Places) -> list[Any]:
         """The outputs that are not None.
 
         To note each item takes as long as the cheapest processor does. A batch of many is of
@@ -263,10 +311,11 @@ class Stage:
         return outputs
 
     def _batch_in_parts(
-        self, items: list[Any], at: MutableSequence[int], size: Callable[[], int]
+        self, items: list[Any], at: Places, size: Callable[[], int]
     ) -> Iterator[Part]:
         outputs: list[Any] = []
         origins: list[int] = []
+        one_by_one, taken = self.seconds > ONE_BY_ONE, 0.0
         started = part_started = perf_counter()
         for index, item in enumerate(items):
             at[0] = index
@@ -274,10 +323,18 @@ class Stage:
                 outputs.append(output)
                 origins.append(index)
                 if len(outputs) >= size() or perf_counter() - part_started > PART_SECONDS:
+                    paused = perf_counter()
                     yield Part(outputs, origins, is_last=False)
                     outputs, origins = [], []
                     part_started = perf_counter()
-        self.seconds = (perf_counter() - started) / len(items) if items else 0.0
+                    started += part_started - paused
+            if one_by_one:
+                before, taken = taken, perf_counter() - started
+                self.times.add(int((taken - before) * 1e9))
+        if items:
+            self.seconds = (perf_counter() - started) / len(items)
+            if not one_by_one:
+                self.times.add(int(self.seconds * 1e9), len(items))
         yield Part(outputs, origins, is_last=True)
 
     def finish(self) -> Iterator[Any]:
@@ -332,6 +389,13 @@ class Stage:
 
 PART_SECONDS = 0.01
 """What is there after so long goes on its way, though the batch is not done."""
+
+ONE_BY_ONE = 1e-4
+"""Items that take longer are timed one by one: a look at the clock costs a thousandth of that."""
+
+CHEAP = 2e-5
+SAMPLE = 16
+"""Where items are not in batches, and take less than `CHEAP` seconds, one of so many is timed."""
 
 MANY = 1024
 """Items come in batches so large only where each takes the slowest stage less than 1 us."""

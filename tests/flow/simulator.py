@@ -182,7 +182,10 @@ class NoRecording:
         self.fields = [0, 1]
 
     def gauge(self, worker: int) -> Gauge:
-        return Gauge([0] * Gauge.FIELDS)
+        return Gauge.alone()
+
+    def tape(self, worker: int) -> None:
+        return None
 
     def begin(self, *_: object) -> None:
         pass
@@ -304,6 +307,7 @@ class Simulation:
             may_end=self._source_may_end,
             told=partial(self._on_accounts, 0),
             made=lambda _: None,
+            tape=lambda: None,
         )
 
     def _stage_actor(self, number: int, planned: PlannedWorker) -> StageActor:

@@ -16,14 +16,16 @@ import signal
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from time import monotonic, perf_counter
 from typing import Any, Literal
 
 from conveyor import log
+from conveyor.engines.counters import Counted
 from conveyor.engines.letters import Failures
-from conveyor.engines.processes.actor import Accounts, Sink, SourceActor
+from conveyor.engines.processes.actor import Accounts, Sink, SourceActor, taken_off
 from conveyor.engines.processes.channel import Poller
 from conveyor.engines.processes.durable import DurableReceiver, DurableSender, Log
 from conveyor.engines.processes.hand import Hand
@@ -31,6 +33,7 @@ from conveyor.engines.processes.kept import Kept
 from conveyor.engines.processes.launch import fill_standard_streams
 from conveyor.engines.processes.load import LoadWatch
 from conveyor.engines.processes.memory import KEPT, Memory, create_arena
+from conveyor.engines.processes.meters import Meters
 from conveyor.engines.processes.output import show
 from conveyor.engines.processes.recorder import Gauge, Reading
 from conveyor.engines.processes.wire import share, shareable, ship, unpack_error, unpack_letter
@@ -49,6 +52,7 @@ from conveyor.engines.processes.worker import (
     READY,
     RETIRED,
     STOP,
+    TAPED,
     Links,
     Orders,
     connect_locally,
@@ -57,6 +61,9 @@ from conveyor.engines.processes.worker import (
     use,
     without_processors,
 )
+from conveyor.engines.samples import Sample, Sampler
+from conveyor.engines.tape import Tape
+from conveyor.engines.watch import Watch
 from conveyor.errors import ConveyorError, StageTimeout, WorkerDied
 from conveyor.flow.scale import Decision
 from conveyor.plan import Plan
@@ -127,8 +134,11 @@ class Crew:
     def __init__(self, plan: Plan, *, cores: int, warm: bool) -> None:
         self.plan = plan
         self.accounts = Accounts()
+        self.watch: Watch | None = None
+        """Who looks at the run under way, between batches."""
         self._failures = Failures()
         self._fed = 0
+        self._is_traced = False
         self.load = LoadWatch(plan, cores)
         self._poller = Poller()
         self._hands: dict[int, Hand] = {}
@@ -146,8 +156,10 @@ class Crew:
         self._window = 4 * len(plan.workers) + 4
         self._feed: SourceActor | None = None
         self._memory: Memory | None = None
-        self._gauge = Gauge([0] * Gauge.FIELDS)
+        self._gauge = Gauge.alone()
         self._build_own()
+        self.sampler = Sampler({n: worker.element for n, worker in enumerate(plan.workers)})
+        self.meters = Meters(plan, self._gauge if self._feed else None, self._sink.gauge)
 
     def _build_own(self) -> None:
         first, last = self.plan.workers[0], self.plan.workers[-1]
@@ -162,8 +174,10 @@ class Crew:
                 may_end=self._feed_may_end,
                 told=self._told,
                 made=self._made,
+                tape=partial(self._tape, 0),
             )
             self._feed.wake_on = self._poller.wake_on
+            self._feed.shares = True
 
     def _told(self, accounts: Accounts) -> None:
         self.accounts.add(accounts)
@@ -171,6 +185,15 @@ class Crew:
 
     def _made(self, items: int) -> None:
         self._fed = items
+
+    def _tape(self, worker: int) -> Tape | None:
+        return Tape(worker) if self._is_traced else None
+
+    @property
+    def tapes(self) -> list[Tape]:
+        """What is known of what each worker did in the last run, where that was traced."""
+        own = [] if self._feed is None else taken_off(self._feed)
+        return [*self.accounts.tapes, *own, *taken_off(self._sink)]
 
     # -- start --
 
@@ -218,6 +241,7 @@ class Crew:
         hands: list[Hand] = []
         for number in sorted(wanted - set(self._hands)):
             hand = Hand(self.plan, number, self._poller, self._on_message, self._on_death)
+            hand.recorder.is_traced = self._is_traced
             self._hands[number] = hand
             hands.append(hand)
             for worker in hand.workers:
@@ -337,6 +361,9 @@ class Crew:
         if self._feed is not None:
             readings[0] = self._gauge.read()
         return readings
+
+    def _all_readings(self) -> dict[int, Reading]:
+        return {**self._readings(), len(self.plan.workers) - 1: self._sink.gauge.read()}
 
     def _joined(self) -> list[Hand]:
         """The processes that get the end of this run."""
@@ -467,19 +494,24 @@ class Crew:
 
     # -- a run --
 
-    def begin(self, items: Iterator[Any], failures: Failures) -> None:
+    def begin(self, items: Iterator[Any], failures: Failures, *, is_traced: bool) -> None:
         """Begin a run."""
         self.accounts = Accounts()
         self._failures = failures
+        self._is_traced = is_traced
         self._kept.begin()
         self._revive(self._kept.dead)
+        for hand in self._hands.values():
+            hand.recorder.is_traced = is_traced
         self._is_ending = self._source_asks = False
         feeds = self._feed is not None
         self._missing_accounts = sum(len(hand.workers) for hand in self._joined()) + feeds
         self._join_if_ready()
         if self.plan.scaled:
             self.load.begin(monotonic(), self._readings())
-        self._sink.begin()
+        self._sink.begin(self._tape(len(self.plan.workers) - 1))
+        self.meters.begin(self._hands.values())
+        self.sampler.begin(monotonic(), self._all_readings())
         if self._feed is not None:
             self._feed.begin(items)
         else:
@@ -517,6 +549,15 @@ class Crew:
             if not progress or self._poller.is_writing or steps % LOOK == 0:
                 self._serve(progress or self._is_done or bool(sink.way_in.ready))
 
+    def sampled(self) -> list[Sample]:
+        """How the run went over the time, up to now."""
+        self.sampler.look(monotonic(), self._all_readings())
+        return list(self.sampler.samples)
+
+    def counted(self) -> list[Counted]:
+        """What all workers have counted since the run began."""
+        return self.meters.read(self._hands.values())
+
     def trim(self) -> None:
         """Give back the memory for large items that a next run would not need at once."""
         if self._memory is not None:
@@ -528,20 +569,28 @@ class Crew:
 
     def _serve(self, is_busy: bool) -> None:  # noqa: FBT001
         """Let everything that is ready go on, wait for it if need be, and raise what went wrong."""
+        now = monotonic()
+        if self.sampler.patience(now) <= 0:
+            self.sampler.look(now, self._all_readings())
         self._poller.wait(0 if is_busy else self._patience())
         if self._error is not None:
             raise self._error
+        if self.watch is not None:
+            self.watch.look()
         self._follow_load()
         self._revive(self._kept.due(monotonic()))
         for hand in self._timed():
             hand.end_if_overdue()
 
-    def _patience(self) -> float | None:
+    def _patience(self) -> float:
         """Seconds until there is something to look at, though nothing comes."""
-        patience = None if self._is_settled else self.load.patience(monotonic())
+        now = monotonic()
+        patience = self.sampler.patience(now)
+        if not self._is_settled:
+            patience = min(patience, self.load.patience(now))
         if any(self._timed()) or self._kept.dead:
-            patience = LOOK_SECONDS if patience is None else min(patience, LOOK_SECONDS)
-        return patience
+            patience = min(patience, LOOK_SECONDS)
+        return patience if self.watch is None else self.watch.patience(patience)
 
     def _timed(self) -> Iterator[Hand]:
         """The processes in which an item may be overdue."""
@@ -573,6 +622,8 @@ class Crew:
             case (name, accounts, has_left) if name == COUNTED:
                 hand.has_left = has_left
                 self._on_counted(hand, accounts)
+            case (name, tapes) if name == TAPED:
+                self.accounts.tapes += tapes
             case other:
                 raise AssertionError(f"a worker sent {other!r}")
 
@@ -601,6 +652,7 @@ class Crew:
             return
         log.debug("process {} has left", hand.process.pid)
         del self._hands[hand.number]
+        self.meters.leave(hand)
         hand.close()
         self._end_detaching()
 

@@ -123,17 +123,9 @@ class RestartableActor(StageActor):
         while True:
             if not self._progress.is_running:
                 yield from self._arrival()
-                self._stage.begin()
+                self._begin()
                 self._progress.is_running = True
-            end = 0
-            while not end:
-                if not self.way_in.ready:
-                    yield from self._arrival()
-                frame = self.way_in.take()
-                end = frame.end
-                self._gauge.count(frame.count)
-                yield from self._answer(frame)
-                yield True
+            yield from self._answer_all()
             self._tell()
             yield True
 
@@ -147,7 +139,7 @@ class RestartableActor(StageActor):
             self.way_out.outlet.resume(progress.turns)
             self.way_in.resume(progress.ends)
             if progress.is_running:
-                self._stage.begin()
+                self._begin()
                 self._stage.counts = progress.account
                 if progress.state is not None:
                     self._stage.restore(unpack_state(self._stage.name, progress.state))
@@ -186,8 +178,8 @@ class RestartableActor(StageActor):
         self._progress.report = pickle.dumps(accounts)
         self._commit()
 
-    def _begin(self, stage: Stage, frame: Frame) -> tuple[list[Any], Scopes]:
-        items, first = unpack_items(stage.name, frame), self._progress.resume(frame.link).taken
+    def _taken_up(self, stage: Stage, frame: Frame) -> tuple[list[Any], Scopes]:
+        items, first = self._unpacked(stage, frame), self._progress.resume(frame.link).taken
         if len(items) > first:
             self._recording.begin(self.number, len(items), frame.payload, first, self._entry(frame))
         if not first:
@@ -201,7 +193,7 @@ class RestartableActor(StageActor):
         first = self._progress.resume(frame.link).taken
         return Batch(
             items,
-            self._recording.fields,
+            self._at,
             self._part_size,
             is_traced(frame.scopes),
             partial(self._again_from, first, frame),

@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
+from time import perf_counter_ns
 from typing import Any
 
 from conveyor.dsl.processor import Processor
 from conveyor.engines.careful import stage_for
 from conveyor.engines.letters import DeadLetter
-from conveyor.engines.processes.actor import Accounts, SourceActor, StageActor
+from conveyor.engines.processes.actor import Accounts, SourceActor, StageActor, taken_off
 from conveyor.engines.processes.channel import (
     FrameReceiver,
     FrameSender,
@@ -47,6 +48,7 @@ from conveyor.engines.processes.wire import (
     unpack_error,
 )
 from conveyor.engines.stage import NO_ITEM, Stage, stage_error
+from conveyor.engines.tape import Span
 from conveyor.errors import ConveyorError
 from conveyor.flow.progress import Entry
 from conveyor.plan import Plan
@@ -115,6 +117,7 @@ FAILED = "failed"
 DROPPED = "dropped"
 PRINTED = "printed"
 COUNTED = "counted"
+TAPED = "taped"  # what a traced worker did, where it does not come to the end of the run
 CHANGED = "changed"  # the answer to Links and to DETACH
 AT_END = "at end"  # a source asks whether the end may come now
 GOODBYE = "goodbye"
@@ -226,6 +229,8 @@ class _Worker:
         if self._has_left and self._memory is not None:
             self._memory.leave()
         drain()
+        if tapes := [tape for actor in self._actors.values() for tape in taken_off(actor)]:
+            self._say(TAPED, tapes)
         self._say(GOODBYE)
 
     def _say(self, *message: Any) -> None:
@@ -298,6 +303,7 @@ class _Worker:
         for number in here:
             stage = self._stage(orders, number) if number in orders.processors else None
             self._actors[number] = self._actor(orders, number, stage)
+            self._actors[number].shares = len(here) > 1
             if self._memory is not None:
                 use(self._memory, self._actors[number])
         self._connect(orders.links)
@@ -305,8 +311,11 @@ class _Worker:
             if planned.source in here and planned.target in here and not planned.durable:
                 sender, receiver = self._actors[planned.source], self._actors[planned.target]
                 connect_locally(sender, receiver, channel)
-        for stage in self._stages:
-            stage.setup()
+        for actor in self._actors.values():
+            if actor.stage is not None:
+                started = perf_counter_ns()
+                actor.stage.setup()
+                actor.setup = Span("setup", started, perf_counter_ns())
 
     def _stage(self, orders: Orders, number: int) -> Stage:
         planned = orders.plan.workers[number]
@@ -337,6 +346,7 @@ class _Worker:
                 may_end=self._may_end if orders.plan.scaled else _always,
                 told=self._told,
                 made=self._made,
+                tape=partial(self._recorder.tape, number),
             )
             return self._source
         if not planned.restarts:
