@@ -646,6 +646,9 @@ class Crew:
             return
         if not (hand.has_left and hand.has_taken_leave):
             error = hand.died()
+            if self._state == "finishing" and self._is_restartable(hand):
+                log.warning("{}; all its work was done", error)
+                return
             if self._state == "working" and self._error is None and self._may_revive(hand, error):
                 return
             self._error = self._error or error
@@ -660,7 +663,7 @@ class Crew:
         """Bury a worker process that has died, if another one is to take its place."""
         if not self._kept.bury(hand, error, monotonic()):
             return False
-        log.warning("{}; it is started again", error)
+        log.warning("{}; it is started again, in place of process {}", error, hand.process.pid)
         del self._hands[hand.number]
         return True
 
@@ -676,8 +679,8 @@ class Crew:
                 before=before,
             )
             self._hands[hand.number] = hand
+            log.debug("process {} takes the place of {}", hand.process.pid, before.process.pid)
             self._kept.revived(before)
-            log.debug("process {} runs {}", hand.process.pid, ", ".join(hand.stages))
             mine = [
                 number
                 for number, channel in enumerate(self.plan.channels)
