@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -91,7 +91,9 @@ def lower(atoms: Atoms) -> Lowered:
     lay = _Layer()
     tails = [lay.tail(None)]
     if not isinstance(atoms[0], (Source, Feed)):
-        tails = [lay.node(ProcessorNode("feed", "feed", "Feed()"), tails)]
+        # What the user calls a stage goes before: this node is nowhere in the expression.
+        named = {node_name(atom) for _, atom in walk(atoms) if isinstance(atom, Processor)}
+        tails = [lay.node(ProcessorNode(lay.name("feed", named), "feed", "Feed()"), tails)]
     tails = lay.sequence(atoms, (), tails)
     lay.node(OutputNode(), tails)
     edges = tuple(edge for _, edge in sorted(lay.edges, key=lambda pair: pair[0]))
@@ -119,9 +121,10 @@ class _Layer:
         self._ranks += 1
         return _Tail(node, self._ranks)
 
-    def name(self, wanted: str) -> str:
+    def name(self, wanted: str, besides: Collection[str] = ()) -> str:
+        """An id that no other node has, and that is none of ``besides``."""
         name, number = wanted, 1
-        while name in self._ids:
+        while name in self._ids or name in besides:
             number += 1
             name = f"{wanted}.{number}"
         self._ids.add(name)
