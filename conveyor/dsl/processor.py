@@ -217,12 +217,16 @@ def _is_async(function: Any) -> bool:
 
 
 def _compare_by_identity(cls: type[Processor[Any, Any]]) -> None:
-    """Undo what ``@dataclass`` does to ``==``: two instances are two processors, always."""
-    for base in cls.__mro__:
-        params = vars(base).get("__dataclass_params__")
-        if params is not None and params.eq and "__eq__" in vars(base):
-            type.__setattr__(base, "__eq__", Element.__eq__)
-            type.__setattr__(base, "__hash__", Element.__hash__)
+    """Undo what ``@dataclass`` does to ``==``: two instances are two processors, always.
+
+    A dataclass among the bases that is no processor itself keeps what it has.
+    """
+    compares = next(base for base in cls.__mro__ if "__eq__" in vars(base))
+    params = vars(compares).get("__dataclass_params__")
+    if params is not None and params.eq:
+        changed = compares if is_element_class(compares) else cls
+        type.__setattr__(changed, "__eq__", Element.__eq__)
+        type.__setattr__(changed, "__hash__", Element.__hash__)
 
 
 _ARG = {"process": ", item", "generate": ""}

@@ -312,6 +312,31 @@ def test_dataclasses_compare_by_instance_as_all_processors():
         assert {one: 1}[one] == 1
 
 
+@dataclass
+class Point:
+    x: int = 1
+
+
+@dataclass
+class Spot(Point, Processor):
+    def process(self, item):
+        return item + self.x
+
+
+class Place(Point, Processor):
+    process = Spot.process
+
+
+@pytest.mark.parametrize("kind", [Spot, Place])
+def test_a_base_that_is_no_element_compares_as_before(kind):
+    one, other = kind(2), kind(2)
+    assert (one == one, one == other, {one: 1}[one]) == (True, False, 1)
+    assert run(one, 1) == [3]
+    assert Point(1) == Point(1) != Point(2)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(Point(1))
+
+
 def test_a_dataclass_takes_options():
     named = Shift(1).options(name="moved")
     assert (named.by, (Feed() >> named).compile().processors[1].id) == (1, "moved")
@@ -501,6 +526,16 @@ def test_sources_are_called_by_their_names_too():
 def test_nodes_of_one_name_are_numbered():
     ids = [node.id for node in (parse() >> parse() % 2 & parse()).compile().processors]
     assert ids == ["feed", "parse", "parse.2", "parse.3", "parse.4"]
+
+
+def test_a_stage_that_is_called_feed_is_called_so():
+    @processor
+    def feed(item):
+        return item
+
+    for element in (feed, Clean().options(name="feed")):
+        ids = [node.id for node in (parse() >> element).compile().processors]
+        assert ids == ["feed.2", "parse", "feed"]
 
 
 def test_a_given_name_that_is_taken_is_numbered():
