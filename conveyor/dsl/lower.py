@@ -8,7 +8,7 @@ from typing import Any
 
 from conveyor.dsl.element import Element
 from conveyor.dsl.links import Fork, Join, Pipe
-from conveyor.dsl.normal import Atoms, begins_with_join, without_plain_pipe
+from conveyor.dsl.normal import Atoms, atoms_of, begins_with_join, without_plain_pipe
 from conveyor.dsl.options import shown as shown_settings
 from conveyor.dsl.processor import Feed, Processor, Source, Wrapped, arguments, label, node_name
 from conveyor.dsl.rules import Broken, Fault, refuse
@@ -25,7 +25,7 @@ def compiled(element: Element[Any, Any]) -> Graph:
     Raises:
         ConstructionError: it breaks construction rules; all of them are told.
     """
-    atoms = element._atoms
+    atoms = atoms_of(element)
     text = written(atoms)
     broken = [*_start(atoms), *_uncallable(atoms)]
     lowered = None
@@ -163,8 +163,9 @@ class _Layer:
         kind: StageKind = "processor"
         if isinstance(atom, (Feed, Source)):
             kind = "feed" if isinstance(atom, Feed) else "source"
-        text = label(atom) + shown_settings(atom._settings)
-        return self.node(ProcessorNode(name, kind, text, atom._settings, atom), tails)
+        settings = atom._conveyor.settings
+        text = label(atom) + shown_settings(settings)
+        return self.node(ProcessorNode(name, kind, text, settings, atom), tails)
 
     def fork(self, atom: Fork[Any, Any], path: Path, tails: list[_Tail]) -> tuple[str, list[_Tail]]:
         name = self.name("fork")

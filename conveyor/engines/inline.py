@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from conveyor.dsl.processor import instance_state
+from conveyor.dsl.processor import another, instance_state
 from conveyor.engines.base import Live
 from conveyor.engines.careful import stage_for
 from conveyor.engines.letters import DeadLetter, Failures
@@ -309,7 +309,7 @@ def own_copy(processor: Any) -> Any:
     try:
         return copy.deepcopy(processor)
     except Exception:
-        shallow = processor._with(_origin=None)
+        shallow = another(processor)
         for name, value in instance_state(processor).items():
             try:
                 object.__setattr__(shallow, name, copy.deepcopy(value))

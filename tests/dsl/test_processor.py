@@ -389,6 +389,40 @@ def test_attributes_stay_the_users():
     assert run(clean, "xy") == ["x"]
 
 
+class Crowded(Processor):
+    """Calls its own things what we might have called ours."""
+
+    _settings = ("a",)
+
+    def __init__(self):
+        self._origin = (0, 0)
+        self._has_arguments = self._tail = self._parts = self._root = None
+        self._atoms = self._instance = ["x"]
+        self._bound = self._function = self._decorated = self._label = 3
+
+    def _key(self, item):
+        return item
+
+    def _with(self, item):
+        return self._key(item) + len(self._atoms)
+
+    def _compose(self):
+        raise AssertionError
+
+    def process(self, item):
+        return self._with(item) + self._origin[0] + len(self._settings)
+
+
+@pytest.mark.parametrize("engine", ["inline", "processes"])
+def test_private_names_are_the_users(engine):
+    one, other = Crowded(), Crowded()
+    assert one != other
+    named = one.options(name="x")
+    assert (named == one, named == one.options(name="x")) == (False, True)
+    assert repr(one >> named % 2) == "Crowded() >> Crowded().options(name='x') % 2"
+    assert (one >> named).run([1, 2], engine=engine) == [5, 6]
+
+
 # -- options --
 
 
