@@ -44,6 +44,7 @@ OTHERS = {
     "_class_setstate",  # of cloudpickle
     "_make_skeleton_class",
     "_make_skeleton_enum",
+    "_code_reduce",
     "_children",  # of multiprocessing
 }
 """Private names, by their looks, of what is not ours."""

@@ -268,9 +268,7 @@ def with_options(element: Element[Any, Any], options: Mapping[str, Any]) -> Any:
             return type(atom)._of([tuple(map(on, branch)) for branch in atom.branches], atom.auto)
         if isinstance(atom, Processor) and not isinstance(atom, Feed):
             count += 1
-            copy: Element[Any, Any] = with_settings(
-                atom, changed(atom._conveyor.settings, options)
-            )
+            copy: Element[Any, Any] = with_settings(atom, changed(atom._conveyor.settings, options))
             return copy
         return atom
 

@@ -305,7 +305,7 @@ class Element(Generic[In, Out, Ends]):
     # -- what it is --
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Element):
+        if not is_element(other):
             return NotImplemented
         from conveyor.dsl.normal import atoms_of, key
 

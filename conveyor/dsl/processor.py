@@ -139,7 +139,7 @@ def another(processor: Any) -> Any:
 def _copied(processor: Any, own: Own, **attributes: object) -> Any:
     state = {**instance_state(processor), **attributes}
     state.pop(_OWN, None)  # it comes last: what is wrong with the user's attributes is told first
-    copy: Any = object.__new__(type(processor))
+    copy: Any = object.__new__(processor.__class__)
     for name, value in {**state, _OWN: own}.items():
         object.__setattr__(copy, name, value)
     return copy
@@ -302,7 +302,8 @@ class Wrapped:
             except TypeError as error:
                 raise UsageError(f"{_name_of(self._function)}.bind(): {error}") from None
         own = replace(self._conveyor, origin=None)
-        return _copied(self, own, _bound=bound, _decorated=self._root)
+        copy: Self = _copied(self, own, _bound=bound, _decorated=self._root)
+        return copy
 
     @property
     def _root(self) -> Any:

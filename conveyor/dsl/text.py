@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from conveyor.dsl.element import Element
+from conveyor.dsl.element import Element, is_element
 from conveyor.dsl.links import Fork, Join, Pipe
 from conveyor.dsl.normal import Atom, Atoms, atoms_of, key
 from conveyor.dsl.options import shown as shown_settings
@@ -125,7 +125,7 @@ def operand(
     value: object, operator: str, *, is_left: bool
 ) -> tuple[str, dict[int, tuple[int, int]]]:
     """An operand as text, with the columns of its atoms by identity."""
-    if not isinstance(value, Element):
+    if not is_element(value):
         return shown(value), {}
     atoms = atoms_of(value)
     text = written(atoms)

@@ -40,6 +40,38 @@ def test_a_script_needs_no_guard_and_runs_once(tmp_path, how):
     assert ended.code == 0
 
 
+WRONG = r"""
+import linecache
+
+def halved(item):
+    return item / 0
+
+cell = "def cut(item):\n    return item / 0  # a cell\n"
+linecache.cache["<cell 1>"] = (len(cell), None, cell.splitlines(True), "<cell 1>")
+exec(compile(cell, "<cell 1>", "exec"))
+for function in (halved, lambda item: halved(item), cut):
+    told = []
+    for engine in ("inline", "processes"):
+        try:
+            Processor(function).run([1], engine=engine)
+        except StageError as error:
+            told.append(error.worker_traceback)
+    print(told[0])
+    print(told[0] == told[1] or told)
+"""
+
+
+@pytest.mark.parametrize("how", ["file", "stdin", "-c"])
+def test_the_tracebacks_of_workers_are_those_of_the_script(tmp_path, how):
+    ended = run(tmp_path, WRONG, how)
+    assert ended.err == ""
+    assert ended.out.splitlines().count("True") == 3, ended.out
+    file = {"file": tmp_path / "script.py", "stdin": "<stdin>", "-c": "<string>"}[how]
+    assert ended.out.count(f'File "{file}", line ') == 3, "twice in halved, once in the lambda"
+    assert how != "file" or ended.out.count("    return item / 0\n") == 2
+    assert 'File "<cell 1>", line 2, in cut\n    return item / 0  # a cell\n' in ended.out
+
+
 @pytest.mark.parametrize(
     "flags", [("-O",), ("-W", "error", "-X", "dev"), ("-bb",), ("-P",), ("-I",)], ids=" ".join
 )

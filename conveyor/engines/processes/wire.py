@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import inspect
 import io
+import linecache
 import marshal
+import os
 import pickle
 import struct
 import sys
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any, cast
 
 import cloudpickle
@@ -238,6 +240,8 @@ class _Shipper(cloudpickle.Pickler):
         value: Any = obj
         if isinstance(obj, type):
             return self._class(cast("type[Any]", obj))
+        if isinstance(obj, CodeType):
+            return _reduced_code(obj)
         if isinstance(obj, Wrapped) and _lives_here_only(obj):
             return object.__reduce_ex__(obj, PROTOCOL)
         if _is_plain_view(value):
@@ -260,6 +264,29 @@ class _Shipper(cloudpickle.Pickler):
             _sent.add(cls)
             self.classes.append(cls)
         return result
+
+
+_CODE_FILE = 10
+"""The place of the file's name among the arguments of the type of code."""
+
+
+def _reduced_code(code: CodeType) -> Any:
+    """Code as cloudpickle reduces it, but with its file, which tracebacks name.
+
+    Where that is none on the disk, as in notebooks, what is known of its lines goes along.
+    """
+    make, arguments = _cloudpickle._code_reduce(code)
+    file = code.co_filename
+    arguments = (*arguments[:_CODE_FILE], file, *arguments[_CODE_FILE + 1 :])
+    if os.path.exists(file) or not (lines := linecache.getlines(file)):  # noqa: PTH110
+        return make, arguments
+    return _code_with_lines, (arguments, lines)
+
+
+def _code_with_lines(arguments: tuple[Any, ...], lines: list[str]) -> CodeType:
+    file = arguments[_CODE_FILE]
+    linecache.cache.setdefault(file, (sum(map(len, lines)), None, lines, file))
+    return CodeType(*arguments)
 
 
 def _is_plain_view(value: Any) -> bool:
