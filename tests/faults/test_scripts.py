@@ -83,6 +83,65 @@ def test_the_flags_of_the_interpreter_change_nothing(tmp_path, flags):
     assert ended.out.splitlines()[1:] == ["[11, 13]", "True"]
 
 
+def test_classes_of_a_script_may_have_private_slots(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        class Item:
+            __slots__ = ("x", "__y")
+            def __init__(self, x):
+                self.x, self.__y = x, -x
+            def both(self):
+                return self.x, self.__y
+
+        class Add(Processor):
+            __slots__ = ("__n",)
+            def __init__(self, n):
+                self.__n = n
+            def process(self, item):
+                return Item(item.x + self.__n)
+
+        print([item.both() for item in (Feed() >> Add(1) >> Add(2)).run([Item(1), Item(2)])])
+        """,
+    )
+    assert (ended.err, ended.out) == ("", "[(4, -4), (5, -5)]\n")
+
+
+def test_a_class_of_a_script_that_can_not_be_built_anew_is_told(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        made = 0
+
+        class Once:
+            def __init_subclass__(cls):
+                if os.getpid() != caller:
+                    raise LookupError("only once")
+
+        caller = os.getpid()
+
+        class Item(Once):
+            pass
+
+        @processor
+        def same(item: Item) -> Item:
+            return item if isinstance(item, Item) else None
+
+        class Look(Once, Processor):
+            process = staticmethod(lambda item: item)
+
+        try:
+            Look().run([1])
+        except NotPicklable as error:
+            print(error.stage, type(error.__cause__), error, sep="\\n")
+        """,
+    )
+    assert ended.err == ""
+    told = "the classes of __main__ that it needs: LookupError: only once"
+    assert ended.out.splitlines()[:2] == ["look", "<class 'LookupError'>"]
+    assert told in ended.out
+
+
 def test_what_the_script_changes_in_a_class_of_its_own_stays(tmp_path):
     ended = run(
         tmp_path,

@@ -16,7 +16,7 @@ import struct
 import sys
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MemberDescriptorType
 from typing import Any, cast
 
 import cloudpickle
@@ -263,6 +263,7 @@ class _Shipper(cloudpickle.Pickler):
         if _is_by_value(result):
             _sent.add(cls)
             self.classes.append(cls)
+            return _with_slots(cls, result)
         return result
 
 
@@ -287,6 +288,25 @@ def _code_with_lines(arguments: tuple[Any, ...], lines: list[str]) -> CodeType:
     file = arguments[_CODE_FILE]
     linecache.cache.setdefault(file, (sum(map(len, lines)), None, lines, file))
     return CodeType(*arguments)
+
+
+def _with_slots(cls: type, reduced: Any) -> Any:
+    """A reduced class, made anew with its slots.
+
+    Cloudpickle makes a class that has none, whose instances the class here can't have back, and
+    it fails where they are private.
+    """
+    make, (*arguments, namespace, tracker, extra), (content, more), *rest = reduced
+    if make is not _cloudpickle._make_skeleton_class or "__slots__" not in content:
+        return reduced
+    namespace = namespace | {"__slots__": content["__slots__"]}
+    content = {name: value for name, value in content.items() if not _is_of_slots(cls, name, value)}
+    return (make, (*arguments, namespace, tracker, extra), (content, more), *rest)
+
+
+def _is_of_slots(cls: type, name: str, value: Any) -> bool:
+    is_member = isinstance(value, MemberDescriptorType) and value.__objclass__ is cls
+    return is_member or name == "__slots__"
 
 
 def _is_plain_view(value: Any) -> bool:
@@ -374,10 +394,24 @@ def share(classes: frozenset[type]) -> bytes:
     return _by_value(list(classes))
 
 
-def take_shared(data: bytes) -> None:
-    """Put the classes that :func:`share` pickled where a worker finds them by their names."""
+def take_shared(stage: str, data: bytes) -> None:
+    """Put the classes that :func:`share` pickled where a worker finds them by their names.
+
+    Args:
+        stage: a stage of this worker, for errors.
+        data: the classes.
+
+    Raises:
+        NotPicklable: they can't be loaded here.
+    """
     main = sys.modules["__main__"]
-    for cls in loads(data):
+    try:
+        classes: list[type] = loads(data)
+    except Exception as error:
+        hint = "they were pickled, but can't be built anew in the worker; define them in a module"
+        where = "the classes of __main__ that it needs"
+        raise NotPicklable(stage, None, where, reason(error), hint) from error
+    for cls in classes:
         setattr(main, cls.__qualname__, cls)
 
 

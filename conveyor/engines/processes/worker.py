@@ -265,8 +265,8 @@ class _Worker:
 
     def _build(self, orders: Orders) -> None:
         plan = orders.plan
-        take_shared(orders.shared)
         here = [n for n, planned in enumerate(plan.workers) if planned.process == orders.process]
+        take_shared(plan.workers[here[0]].element, orders.shared)
         self._recorder = Recorder(self._control.fds.popleft(), here)
         for number in here:
             stage = self._stage(orders, number) if number in orders.processors else None
