@@ -217,6 +217,63 @@ def test_what_threads_of_a_worker_print_arrives_whole_too(tmp_path):
     assert ended.err.splitlines() == [f"thread {n}" for n in range(2000)]
 
 
+def test_threads_that_print_together_do_not_get_into_lines_of_each_other(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import threading
+
+        def chat(name):
+            for n in range(200):
+                print(name, end=" ")
+                print(n)
+
+        def talk(item):
+            threads = [threading.Thread(target=chat, args=(name,)) for name in "abcd"]
+            for thread in threads:
+                thread.start()
+            chat("main")
+            for thread in threads:
+                thread.join()
+            print("no newline", end="")
+
+        sys.setswitchinterval(1e-6)
+        Processor(talk).run([1])
+        """,
+    )
+    wanted = [f"{name} {n}" for name in ["a", "b", "c", "d", "main"] for n in range(200)]
+    assert sorted(ended.out.splitlines()) == sorted([*wanted, "no newline"]), ended.err
+
+
+def test_the_streams_of_workers_are_whole_streams(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import subprocess
+
+        def write(stream):
+            stream.buffer.write(b"by bytes \\xc3\\xa4 \\xff\\n")
+            stream.reconfigure(encoding="latin-1", errors="strict")
+            stream.write("by text \\xe4\\n")
+            stream.reconfigure(encoding="utf-8")
+            subprocess.run(["echo", "by a process"], stdout=stream, check=True)
+            stream.writelines(["by ", "parts\\n"])
+            return stream.name, stream.writable(), stream.isatty(), stream.line_buffering
+
+        def work(item):
+            return write(sys.stdout), write(sys.stderr)
+
+        print(Processor(work).run([1]))
+        """,
+    )
+    assert sorted(ended.err.splitlines()) == ["by a process", *_WRITTEN]
+    told = [(f"<{name}>", True, False, True) for name in ("stdout", "stderr")]
+    assert sorted(ended.out.splitlines()) == sorted([str([tuple(told)]), "by a process", *_WRITTEN])
+
+
+_WRITTEN = ["by bytes \xe4 \\xff", "by parts", "by text \xe4"]
+
+
 def test_what_workers_log_reaches_the_caller(tmp_path):
     ended = run(
         tmp_path,
