@@ -18,7 +18,7 @@ from conveyor.engines.base import Live
 from conveyor.engines.careful import stage_for
 from conveyor.engines.letters import DeadLetter, Failures
 from conveyor.engines.stage import Stage, is_given, reason, short
-from conveyor.engines.stats import Account, Stats, account
+from conveyor.engines.stats import Account, Stats, Width, account
 from conveyor.errors import ConveyorError, JoinError, NotPicklable, UsageError
 from conveyor.graph import ForkNode, Graph, JoinNode, OutputNode, ProcessorNode
 from conveyor.graph.check import check
@@ -246,6 +246,11 @@ class Inline(Live[Any]):
             elapsed=elapsed,
             given=given,
             entered=self._entered,
+            widths={
+                node.id: [Width(0.0, 1, "fixed: the inline engine does one item at a time")]
+                for node in self.graph.nodes
+                if isinstance(node, ForkNode) and node.auto is not None
+            },
         )
 
 

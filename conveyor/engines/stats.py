@@ -72,7 +72,7 @@ class Stats:
             expression.
         total: the account of the run as a whole.
         elapsed: seconds from the start of the run to its end.
-        widths: for each fork that follows the load, by its id, how wide it was when, and why.
+        widths: for each AUTO fork, by its id, how wide it was when, and why.
     """
 
     elements: Mapping[str, Account]
