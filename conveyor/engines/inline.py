@@ -15,14 +15,14 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
-from conveyor.dsl.processor import instance_state
+from conveyor.dsl.processor import another, instance_state
 from conveyor.engines.base import Live
 from conveyor.engines.careful import stage_for
 from conveyor.engines.histogram import Histogram, Times
 from conveyor.engines.letters import DeadLetter, Failures
 from conveyor.engines.running import so_far
 from conveyor.engines.stage import Stage, is_given, reason, short
-from conveyor.engines.stats import Account, Figures, Stats, account
+from conveyor.engines.stats import Account, Figures, Stats, Width, account
 from conveyor.engines.tape import Lane, Span, Tape, Traced, timed
 from conveyor.errors import ConveyorError, JoinError, NotPicklable, UsageError
 from conveyor.graph import ForkNode, Graph, JoinNode, Node, OutputNode, ProcessorNode
@@ -340,6 +340,11 @@ class Inline(Live[Any]):
             given=given,
             entered=self._entered,
             counted=self._counted(elapsed),
+            widths={
+                node.id: [Width(0.0, 1, "fixed: the inline engine does one item at a time")]
+                for node in self.graph.nodes
+                if isinstance(node, ForkNode) and node.auto is not None
+            },
         )
 
     def _so_far(self, elapsed: float, given: int) -> Stats:
@@ -434,7 +439,7 @@ def own_copy(processor: Any) -> Any:
     try:
         return copy.deepcopy(processor)
     except Exception:
-        shallow = processor._with(_origin=None)
+        shallow = another(processor)
         for name, value in instance_state(processor).items():
             try:
                 object.__setattr__(shallow, name, copy.deepcopy(value))

@@ -44,11 +44,15 @@ def make(graph: Graph, *, ordered: bool, processes: int | None, cores: int) -> P
         UsageError: a worker that may be started again would share its process with one that
             may not.
     """
-    scaled = processes is None and not any(map(_may_restart, graph.processors))
-    plan = _Planner(widen(graph, cores), ordered=ordered, scaled=scaled).plan(processes)
+    still = ""
+    if processes is not None:
+        still = f"processes={processes} is set"
+    elif any(map(_may_restart, graph.processors)):
+        still = "workers may be started again"
+    plan = _Planner(widen(graph, cores, still=still), ordered=ordered).plan(processes)
     if fixed := {one.fork for one in plan.scaled if _has_bypass(plan, one)}:
-        wide = widen(graph, cores, fixed)
-        plan = _Planner(wide, ordered=ordered, scaled=scaled).plan(processes)
+        wide = widen(graph, cores, fixed, still=still)
+        plan = _Planner(wide, ordered=ordered).plan(processes)
     return plan
 
 
@@ -66,12 +70,12 @@ def _has_bypass(plan: Plan, fork: Scaled) -> bool:
 
 
 class _Planner:
-    def __init__(self, wide: Wide, *, ordered: bool, scaled: bool) -> None:
+    def __init__(self, wide: Wide, *, ordered: bool) -> None:
         self.wide = wide
         self.graph: Graph = wide.graph
         self.ordered = ordered
         self.scopes: Scopes = check(self.graph)
-        self.scaled = self._scaled() if scaled else ()
+        self.scaled = self._scaled()
         self.joins = {name: self._how(name) for name in self.scopes.closes}
         self.in_turn = {
             self.scopes.closes[name]
@@ -185,7 +189,7 @@ class _Planner:
             )
         count = self._place(processes)
         self._make_durable(count)
-        return Plan(tuple(self.workers), tuple(self.channels), count, self.scaled)
+        return Plan(tuple(self.workers), tuple(self.channels), count, self.scaled, self.wide.kept)
 
     def _hire(self) -> list[str]:
         """A worker for every processor, the output, and each join that needs a relay."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from conveyor.flow.join import LinkIn
@@ -142,12 +142,14 @@ class Plan:
         channels: all ways between them.
         processes: how many worker processes there are at most, numbered from 0.
         scaled: the forks that follow the load.
+        kept: for each fork that might have, and does not, its width and why it keeps it.
     """
 
     workers: tuple[PlannedWorker, ...]
     channels: tuple[Channel, ...]
     processes: int
     scaled: tuple[Scaled, ...] = ()
+    kept: Mapping[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
 
     @property
     def bounds(self) -> dict[str, Bounds]:

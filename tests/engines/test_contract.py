@@ -162,6 +162,17 @@ def test_a_decorated_function_runs_bound_and_with_options(on):
     assert pipeline.run([1, 2], **on) == [6, 12]
 
 
+@processor
+def feed(item):
+    return item + 1
+
+
+def test_a_processor_may_be_called_feed(on):
+    results = feed.run([1, 2], **on)
+    assert results == [2, 3]
+    assert results.stats.elements["feed"].items_in == 2
+
+
 def test_a_join_before_a_fork_is_a_mesh(on):
     pipeline = Feed() >> Add(0) * Add(10) & Add(100) % 2
     assert sorted(pipeline.run([1, 2], **on)) == [101, 102, 111, 112]

@@ -57,6 +57,7 @@ class Reading:
         busy: seconds at work.
         starved: seconds that it waited for something to do.
         blocked: seconds that it waited for room to give on what it had done.
+        cpu: seconds for which it had a core, where that is known; the gauge itself does not.
     """
 
     items: int = 0
@@ -64,6 +65,7 @@ class Reading:
     busy: float = 0.0
     starved: float = 0.0
     blocked: float = 0.0
+    cpu: float | None = None
 
 
 _schedstat: list[int] = []

@@ -292,8 +292,8 @@ class _Worker:
 
     def _build(self, orders: Orders) -> None:
         plan = orders.plan
-        take_shared(orders.shared)
         here = [n for n, planned in enumerate(plan.workers) if planned.process == orders.process]
+        take_shared(plan.workers[here[0]].element, orders.shared)
         self._recorder = Recorder(self._control.fds.popleft(), here)
         if orders.region is not None:
             may_leave = any(plan.workers[number].slot is not None for number in here)
