@@ -23,6 +23,9 @@ class Arriving(ABC, Iterator[T_co]):
     def fileno(self) -> int:
         """The descriptor that becomes readable when it may be ready."""
 
+    def ask(self, items: int) -> None:
+        """So many are wanted next, at the most: told before it is asked whether one is ready."""
+
     def present(self) -> Iterator[T_co]:
         """The items that are there now."""
         while self.is_ready():

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextvars
+import itertools
 import os
+import queue
+import sqlite3
+import threading
 
 import pytest
 
-from conveyor import Element, Feed, Processor
+from conveyor import Element, Feed, Pipe, Processor, StageError
 from conveyor.engines.arriving import Arriving
 
 
@@ -85,3 +90,70 @@ def test_a_pipeline_that_stays_open_takes_one_after_another():
             os.close(items.writer)
             assert live.run(items) == [1, 2]
             items.close()
+
+
+# -- any iterator, whose items nobody can tell to be there --
+
+
+def test_outputs_can_be_what_the_next_items_are_made_of():
+    todo = queue.SimpleQueue()
+    todo.put(1)
+    given = []
+    for output in Processor(lambda item: item * 2).stream(iter(todo.get, None)):
+        given.append(output)
+        todo.put(output if output < 1000 else None)
+    assert given == [2**n for n in range(1, 11)]
+
+
+def test_a_failure_is_told_while_an_item_is_waited_for():
+    more = threading.Event()
+
+    def items():
+        yield 0
+        more.wait(60)
+        yield 1
+
+    try:
+        with pytest.raises(StageError, match="ZeroDivisionError"):
+            Processor(lambda item: 1 // item).run(items())
+    finally:
+        more.set()
+
+
+def test_what_the_iterator_raises_comes_as_it_is_behind_what_it_gave():
+    def items():
+        yield from range(3)
+        raise KeyError("mine")
+
+    outputs = []
+    with pytest.raises(KeyError, match="mine"):
+        outputs.extend(iter((Feed() >> Processor(abs)).stream(items())))
+    assert outputs in ([], [0], [0, 1], [0, 1, 2])
+
+
+def test_it_is_pulled_only_as_there_is_room():
+    pulled = []
+
+    def items():
+        for item in itertools.count():
+            pulled.append(item)
+            yield item
+
+    outputs = (Feed() >> Pipe(capacity=1) >> Processor(lambda item: bytes(100_000))).stream(items())
+    for _ in range(20):
+        next(outputs)
+    assert len(pulled) < 20 + 200
+    outputs.close()
+
+
+def test_the_context_of_the_caller_is_there():
+    setting = contextvars.ContextVar("setting")
+    setting.set("here")
+    assert (Feed() >> Processor(str)).run(setting.get() for _ in range(2)) == ["here", "here"]
+
+
+def test_a_cursor_of_sqlite_stays_in_its_thread():
+    connection = sqlite3.connect(":memory:")
+    cursor = connection.execute("select 1 union select 2")
+    assert sorted((Feed() >> Processor(lambda row: row[0])).run(cursor)) == [1, 2]
+    connection.close()

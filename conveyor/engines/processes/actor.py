@@ -682,11 +682,11 @@ class SourceActor:
                 while not self.window.is_open:
                     yield False
             waited, self.way_out.has_waited = self.way_out.has_waited, False
-            yield from self._await(items)
+            wanted = self._sizer.size(self.way_out.outlet.service, full=waited)
+            yield from self._await(items, wanted)
             self._gauge.enter(BUSY)
             started = self._gauge.since
             present = items.present() if isinstance(items, Arriving) else items
-            wanted = self._sizer.size(self.way_out.outlet.service, full=waited)
             batch = self._pulled(present, wanted)
             if not batch:
                 return
@@ -720,9 +720,12 @@ class SourceActor:
         self._sizer.pulled(len(batch), perf_counter() - started)
         return batch
 
-    def _await(self, items: Iterator[Any]) -> Coroutine:
+    def _await(self, items: Iterator[Any], wanted: int) -> Coroutine:
         """Let outputs be taken until an item is there, where that can be known."""
-        while self.wake_on is not None and isinstance(items, Arriving) and not items.is_ready():
+        if self.wake_on is None or not isinstance(items, Arriving):
+            return
+        items.ask(wanted)
+        while not items.is_ready():
             self._gauge.enter(STARVED)
             self.wake_on(items.fileno())
             yield False

@@ -6,6 +6,7 @@ import os
 import resource
 import weakref
 from collections.abc import Generator, Iterable
+from contextlib import closing, nullcontext
 from multiprocessing import util
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from conveyor.engines.processes.actor import Accounts
 from conveyor.engines.processes.cores import physical_cores
 from conveyor.engines.processes.crew import Crew
 from conveyor.engines.processes.look import remember
+from conveyor.engines.pulling import Pulled, may_wait
 from conveyor.engines.running import measured_by, so_far
 from conveyor.engines.samples import Sample
 from conveyor.engines.stats import Stats, Width, account
@@ -128,8 +130,10 @@ class Processes(Live[Any]):
         crew = self._crew
         assert crew is not None
         crew.watch = self.watch
-        crew.begin(iter(items), failures, is_traced=self._is_traced)
-        yield from crew.outputs()
+        pulled = Pulled(iter(items)) if may_wait(items) else None
+        with closing(pulled) if pulled is not None else nullcontext():
+            crew.begin(pulled or iter(items), failures, is_traced=self._is_traced)
+            yield from crew.outputs()
         self._counted, self._samples = crew.counted(), crew.sampled()
         crew.trim()
         self._keep(crew)
