@@ -20,7 +20,7 @@ from conveyor.engines.careful import stage_for
 from conveyor.engines.histogram import Histogram, Times
 from conveyor.engines.letters import DeadLetter, Failures
 from conveyor.engines.running import so_far
-from conveyor.engines.stage import Stage, is_given, reason, short
+from conveyor.engines.stage import SAMPLE, Stage, is_given, reason, short
 from conveyor.engines.stats import Account, Figures, Stats, account
 from conveyor.errors import ConveyorError, JoinError, NotPicklable, UsageError
 from conveyor.graph import ForkNode, Graph, JoinNode, OutputNode, ProcessorNode
@@ -219,7 +219,9 @@ class Inline(Live[Any]):
 
     def _processed(self, stage: str, item: Any) -> Iterator[Any]:
         (onwards,) = self.graph.out_edges[stage]
-        for output in self._stages[stage].timed(item):
+        at = self._stages[stage]
+        untimed = at.samples and at.items_in % SAMPLE
+        for output in at.outputs(item) if untimed else at.timed(item):
             yield from self._through(onwards, output)
 
     def _replicated(self, fork: ForkNode, item: Any) -> Iterator[Any]:
