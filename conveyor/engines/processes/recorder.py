@@ -136,8 +136,9 @@ class Gauge:
 
     def spend(self, nanoseconds: int) -> None:
         """So long it was at work up to now, and not in the state that it has entered."""
-        self._fields[BUSY] += nanoseconds
-        self._fields[SINCE] += nanoseconds
+        fields = self._fields
+        fields[BUSY] += nanoseconds
+        fields[SINCE] = min(fields[SINCE] + nanoseconds, perf_counter_ns())
 
     def unpickled(self, nanoseconds: int) -> None:
         """So long it took to unpickle a frame."""
