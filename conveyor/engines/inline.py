@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
+from time import perf_counter_ns
 from typing import Any
 
-from conveyor.dsl.processor import instance_state
+from conveyor.dsl.processor import another, instance_state
 from conveyor.engines.base import Live
 from conveyor.engines.careful import stage_for
 from conveyor.engines.histogram import Histogram, Times
 from conveyor.engines.letters import DeadLetter, Failures
 from conveyor.engines.running import so_far
-from conveyor.engines.stage import SAMPLE, Stage, is_given, reason, short
-from conveyor.engines.stats import Account, Figures, Stats, account
+from conveyor.engines.stage import Stage, is_given, reason, short
+from conveyor.engines.stats import Account, Figures, Stats, Width, account
+from conveyor.engines.tape import Lane, Span, Tape, Traced, timed
 from conveyor.errors import ConveyorError, JoinError, NotPicklable, UsageError
-from conveyor.graph import ForkNode, Graph, JoinNode, OutputNode, ProcessorNode
+from conveyor.graph import ForkNode, Graph, JoinNode, Node, OutputNode, ProcessorNode
 from conveyor.graph.check import check
 
 
@@ -99,6 +101,10 @@ class Inline(Live[Any]):
         self._failures = Failures()
         self._fed = 0
         self._entered: Mapping[str, int] | None = None
+        self._tapes: list[Tape] = []
+        self._setups: dict[str, Span] = {}
+        self._outputs_of: dict[str, Callable[[Any], Iterator[Any]]] = {}
+        """What each stage gives for an item, and notes on its tape if the run is traced."""
 
     def start(self) -> None:
         """Set all processors up."""
@@ -116,7 +122,9 @@ class Inline(Live[Any]):
                     is_source=node.kind == "source",
                 )
                 self._stages[node.id] = stage
+                started = perf_counter_ns()
                 stage.setup()
+                self._setups[node.id] = Span("setup", started, perf_counter_ns())
         except BaseException:
             self._break_off()
             raise
@@ -173,18 +181,67 @@ class Inline(Live[Any]):
         for stage in self._stages.values():
             stage.begin()
             stage.times = Times()
+        self._outputs_of = {name: stage.timed for name, stage in self._stages.items()}
+        self._tapes = []
+        if self._is_traced:
+            self._trace()
+        self._setups = {}
         yield from self._entering(items)
         start = self._start_node()
         (first,) = graph.out_edges[start.id]
         yield from self._finished(start, first)
         yield from self._end(first)
 
+    def _trace(self) -> None:
+        """Let each stage keep what it does in this run."""
+        for number, lane in self._lanes().items():
+            if lane.name in self._stages:
+                tape = Tape(number)
+                self._tapes.append(tape)
+                if lane.name in self._setups:
+                    tape.add(self._setups[lane.name])
+                self._outputs_of[lane.name] = partial(self._timed, tape, self._stages[lane.name])
+
+    def _timed(self, tape: Tape, stage: Stage, item: Any) -> Iterator[Any]:
+        return timed(tape, stage.timed(item), lambda: (2 * self._fed - 1,))
+
+    def _generated(self, source: str) -> Iterator[Any]:
+        items = self._stages[source].generate()
+        tapes = [tape for tape in self._tapes if self._lanes()[tape.worker].name == source]
+        return timed(tapes[0], items, lambda: (2 * self._fed + 1,)) if tapes else items
+
+    def _lanes(self) -> dict[int, Lane]:
+        graph = self.graph
+        numbers = {node.id: number for number, node in enumerate(graph.processors)}
+        return {
+            number: Lane(
+                name,
+                name,
+                sorted(numbers[sender] for sender in self._senders(name)),
+                gathers=any(graph.edges[index].source in self._zips for index in entering),
+            )
+            for name, number in numbers.items()
+            for entering in (graph.in_edges[name],)
+        }
+
+    def _senders(self, node: str) -> set[str]:
+        """The processors from which items come to a node, past forks and joins."""
+        found: set[str] = set()
+        for index in self.graph.in_edges[node]:
+            source = self.graph.edges[index].source
+            is_stage = isinstance(self.graph.by_id[source], ProcessorNode)
+            found |= {source} if is_stage else self._senders(source)
+        return found
+
+    def _traced(self) -> Traced:
+        return Traced(self._lanes(), self._tapes, has_pipes=False)
+
     def _entering(self, items: Iterable[Any]) -> Iterator[Any]:
         """Let the items in at the start of the graph, and give what comes out at its end."""
         start = self._start_node()
         (first,) = self.graph.out_edges[start.id]
         is_source = start.kind == "source"
-        for item in self._stages[start.id].generate() if is_source else self._fed_items(items):
+        for item in self._generated(start.id) if is_source else self._fed_items(items):
             self._fed += 1
             yield from self._through(first, item)
             if self.watch is not None:
@@ -207,8 +264,7 @@ class Inline(Live[Any]):
                 yield from self._replicated(target, item)
             case ForkNode():
                 branches = self.graph.out_edges[target.id]
-                chosen = branches[self._turn[target.id] % len(branches)]
-                self._turn[target.id] += 1
+                chosen = branches[self._choice(target.id, len(branches))]
                 self._taken[chosen] = self._taken.get(chosen, 0) + 1
                 yield from self._through(chosen, item)
             case JoinNode(how="zip"):
@@ -219,16 +275,14 @@ class Inline(Live[Any]):
 
     def _processed(self, stage: str, item: Any) -> Iterator[Any]:
         (onwards,) = self.graph.out_edges[stage]
-        at = self._stages[stage]
-        untimed = at.samples and at.items_in % SAMPLE
-        for output in at.outputs(item) if untimed else at.timed(item):
+        for output in self._outputs_of[stage](item):
             yield from self._through(onwards, output)
 
     def _replicated(self, fork: ForkNode, item: Any) -> Iterator[Any]:
         branches = self.graph.out_edges[fork.id]
         copies = [item, *(_copied(fork.id, item) for _ in branches[1:])]
-        for branch, own in zip(branches, copies, strict=True):
-            yield from self._through(branch, own)
+        for number in self._in_turn(len(branches)):
+            yield from self._through(branches[number], copies[number])
         if fork.id in self._zip_of_fork:
             yield from self._zipped(self._zip_of_fork[fork.id])
 
@@ -253,12 +307,29 @@ class Inline(Live[Any]):
         self._ended[target.id] += 1
         if self._ended[target.id] < len(graph.in_edges[target.id]):
             return
-        if isinstance(target, JoinNode) and target.how == "zip":
-            yield from self._zipped(target.id)
-        for onwards in graph.out_edges[target.id]:
+        yield from self._at_end(target)
+        edges = graph.out_edges[target.id]
+        for onwards in map(edges.__getitem__, self._in_turn(len(edges))):
             if isinstance(target, ProcessorNode):
                 yield from self._finished(target, onwards)
             yield from self._end(onwards)
+
+    # -- what is free to be otherwise: see `Shuffled` --
+
+    def _choice(self, fork: str, branches: int) -> int:
+        """The branch of a balanced fork that takes the next item: each in turn."""
+        turn = self._turn[fork]
+        self._turn[fork] += 1
+        return turn % branches
+
+    def _in_turn(self, branches: int) -> Sequence[int]:
+        """The order in which branches that all get something are run: left to right."""
+        return range(branches)
+
+    def _at_end(self, node: Node) -> Iterator[Any]:
+        """Let through what a join still holds when the end has come by all edges into it."""
+        if isinstance(node, JoinNode) and node.how == "zip":
+            yield from self._zipped(node.id)
 
     def _account(self, elapsed: float, given: int) -> Stats:
         return account(
@@ -269,6 +340,11 @@ class Inline(Live[Any]):
             given=given,
             entered=self._entered,
             counted=self._counted(elapsed),
+            widths={
+                node.id: [Width(0.0, 1, "fixed: the inline engine does one item at a time")]
+                for node in self.graph.nodes
+                if isinstance(node, ForkNode) and node.auto is not None
+            },
         )
 
     def _so_far(self, elapsed: float, given: int) -> Stats:
@@ -363,7 +439,7 @@ def own_copy(processor: Any) -> Any:
     try:
         return copy.deepcopy(processor)
     except Exception:
-        shallow = processor._with(_origin=None)
+        shallow = another(processor)
         for name, value in instance_state(processor).items():
             try:
                 object.__setattr__(shallow, name, copy.deepcopy(value))

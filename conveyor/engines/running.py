@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
+from conveyor.engines.samples import Sample
 from conveyor.engines.stats import Account, Counted, Stats, Width, total_account
 from conveyor.graph import ForkNode, Graph, JoinNode, OutputNode, ProcessorNode
 from conveyor.graph.check import topological
@@ -18,6 +19,7 @@ def so_far(
     given: int,
     widths: Mapping[str, Sequence[Width]] | None = None,
     counted: Sequence[Counted] = (),
+    samples: Sequence[Sample] = (),
 ) -> Stats:
     """The account up to now. It need not balance, since items are under way.
 
@@ -28,11 +30,12 @@ def so_far(
         given: the outputs that the caller got.
         widths: how wide forks that follow the load were.
         counted: what each worker counted.
+        samples: how it went over the time.
     """
     accounts = _accounts(graph, measured, given)
     start = next(node.id for node in graph.processors if node.kind != "processor")
     total = total_account(accounts, accounts[start].items_in)
-    return Stats(graph, accounts, total, elapsed, widths or {}, counted, is_complete=False)
+    return Stats(graph, accounts, total, elapsed, widths or {}, counted, samples, is_complete=False)
 
 
 def measured_by(counted: Sequence[Counted]) -> dict[str, Account]:

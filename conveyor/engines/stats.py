@@ -10,6 +10,7 @@ from operator import add, attrgetter, sub
 from typing import Any, Protocol
 
 from conveyor.engines.histogram import NO_TIMES, Histogram
+from conveyor.engines.samples import Sample
 from conveyor.errors import AccountError, UsageError
 from conveyor.graph import ForkNode, Graph, JoinNode, ProcessorNode
 from conveyor.graph.check import topological
@@ -202,8 +203,9 @@ class Stats:
         accounts: the bare account of each node of the graph, by its id.
         total: the account of the run as a whole.
         elapsed: seconds from the start of the run to its end.
-        widths: for each fork that follows the load, by its id, how wide it was when, and why.
+        widths: for each AUTO fork, by its id, how wide it was when, and why.
         counted: what each worker counted.
+        samples: how it went over the time, at up to 256 times; none of the inline engine.
         is_complete: whether the run has come to its end. While it runs, items that are under way
             are in ``items_in`` and in nothing else, the counts of a worker may be a batch
             behind, and those of forks and joins follow from their neighbours'.
@@ -215,6 +217,7 @@ class Stats:
     elapsed: float
     widths: Mapping[str, Sequence[Width]] = field(default_factory=dict[str, Sequence[Width]])
     counted: Sequence[Counted] = ()
+    samples: Sequence[Sample] = ()
     is_complete: bool = True
 
     @cached_property
@@ -332,6 +335,7 @@ def account(
     entered: Mapping[str, int] | None = None,
     widths: Mapping[str, Sequence[Width]] | None = None,
     counted: Sequence[Counted] = (),
+    samples: Sequence[Sample] = (),
 ) -> Stats:
     """The account of a run from what was counted where items can come, go or choose their way.
 
@@ -346,6 +350,7 @@ def account(
             came to the start of the graph.
         widths: how wide forks that follow the load were.
         counted: what each worker counted.
+        samples: how it went over the time.
 
     Raises:
         AccountError: items were lost or doubled, in an element or between two.
@@ -383,7 +388,7 @@ def account(
             )
     ordered = {node.id: elements[node.id] for node in graph.nodes}
     total = total_account(ordered, sum(entered.values()))
-    stats = Stats(graph, ordered, total, elapsed, widths or {}, counted)
+    stats = Stats(graph, ordered, total, elapsed, widths or {}, counted, samples)
     problems += _differ(f"output: {given} were given", given, "came", [stats.total.items_out])
     if problems:
         raise AccountError(tuple(problems), str(stats))

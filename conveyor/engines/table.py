@@ -12,10 +12,7 @@ _ALWAYS = ("items_in", "items_out")
 
 def table(stats: Stats) -> str:
     """The account and the times as two tables; what follows the load has its history below."""
-    blocks = [_aligned(_accounts(stats))]
-    times = list(_times(stats))
-    if times:
-        blocks.append(_aligned(_used([_HEAD, *times])))
+    blocks = [_aligned(rows) for rows in (accounts(stats), times(stats)) if rows]
     lines = [
         f"{fork}: {one.width} wide from {one.since:.3f} s, {one.reason}"
         for fork, history in stats.widths.items()
@@ -25,7 +22,7 @@ def table(stats: Stats) -> str:
     return "\n\n".join([*blocks, "\n".join([*lines, elapsed])])
 
 
-def _accounts(stats: Stats) -> list[list[str]]:
+def accounts(stats: Stats) -> list[list[str]]:
     """What became of the items; a column that would be all zeros is left out."""
     rows = [*stats.accounts.items(), ("total", stats.total)]
     names = [
@@ -43,6 +40,12 @@ _HEAD = [
     *("mean", "p50", "p90", "p99"),
     *("bytes in", "bytes out", "memory"),
 ]
+
+
+def times(stats: Stats) -> list[list[str]]:
+    """How the time of each element went, below a row of heads; nothing where nobody measured."""
+    rows = list(_times(stats))
+    return _used([_HEAD, *rows]) if rows else []
 
 
 def _times(stats: Stats) -> Iterator[list[str]]:

@@ -16,6 +16,7 @@ import pytest
 
 from conveyor import DeadLetters
 from tests.leaks import end_of, read_pids
+from tests.seeing.trace_format import read
 from tests.terminal import on_terminal
 
 LIMIT = 60
@@ -121,6 +122,40 @@ def told(ended: subprocess.CompletedProcess[str], code: int) -> str:
 
 
 # -- run --
+
+
+def test_a_trace_of_the_run_is_written(folder):
+    ended = conveyor(folder, "run", "lines.py:shout", "--trace", "run.json", given="a b\n")
+
+    assert (ended.returncode, ended.stderr.replace("shouting\n", "")) == (0, "")
+    assert [one.name for one in read(folder / "run.json").of("words")] == ["batch 0", "batch 1"]
+
+
+def test_a_report_of_the_run_is_written(folder):
+    given = "1\nx\n2\n"
+    ended = conveyor(folder, "run", "lines.py:lenient", "--report", "run.html", given=given)
+
+    assert ended.returncode == 0
+    page = (folder / "run.html").read_text()
+    assert "3</b>" in page
+    assert "could not convert string to float: &#x27;x&#x27;" in page
+    assert "number.options(" in page
+
+
+def test_a_run_that_fails_has_its_report(folder):
+    ended = conveyor(folder, "run", "lines.py:number", "--report", "run.html", given="1\nx\n")
+
+    assert ended.returncode == 1
+    page = (folder / "run.html").read_text()
+    assert "It failed" in page
+    assert "could not convert string to float: &#x27;x&#x27;" in page
+
+
+@pytest.mark.parametrize("option", ["--trace", "--report"])
+def test_a_file_about_the_run_that_cannot_be_written_is_refused(option, folder):
+    ended = conveyor(folder, "run", "lines.py:shout", option, "no/run", given="a b\n")
+
+    assert f"the {option[2:]} can't be written to" in told(ended, 2)
 
 
 @pytest.mark.quick

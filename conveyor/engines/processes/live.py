@@ -16,8 +16,11 @@ from conveyor.engines.letters import Failures
 from conveyor.engines.processes.actor import Accounts
 from conveyor.engines.processes.cores import physical_cores
 from conveyor.engines.processes.crew import Crew
+from conveyor.engines.processes.look import remember
 from conveyor.engines.running import measured_by, so_far
+from conveyor.engines.samples import Sample
 from conveyor.engines.stats import Stats, Width, account
+from conveyor.engines.tape import Lane, Tape, Traced
 from conveyor.errors import UsageError
 from conveyor.graph import ForkNode, Graph
 from conveyor.plan import Plan, make
@@ -39,6 +42,7 @@ def _need_descriptors(plan: Plan) -> None:
     """
     needed = (
         2 * len(plan.channels)
+        + 4 * sum(channel.durable for channel in plan.channels)
         + 7 * plan.processes
         + len(list(Path("/proc/self/fd").iterdir()))
         + 16
@@ -66,7 +70,9 @@ class Processes(Live[Any]):
         self._crew: Crew | None = None
         self._accounts = Accounts()
         self._widths: dict[str, list[Width]] = {}
+        self._tapes: list[Tape] = []
         self._counted: list[Counted] = []
+        self._samples: list[Sample] = []
         self._pid = os.getpid()
 
     def start(self) -> None:
@@ -76,6 +82,7 @@ class Processes(Live[Any]):
         if self._crew is None and not self._is_closed:
             _need_descriptors(self.plan)
             crew = Crew(self.plan, cores=self._cores, warm=self._warm)
+            remember(crew)
             crew.start()
             self._crew = crew
             self._at_exit = util.Finalize(None, _end, (weakref.ref(self),), exitpriority=100)
@@ -100,6 +107,11 @@ class Processes(Live[Any]):
         crew = self._release()
         if crew is not None:
             crew.stop()
+            self._keep(crew)
+
+    def _keep(self, crew: Crew) -> None:
+        """Keep what a crew knows of the run that has ended."""
+        self._accounts, self._widths, self._tapes = crew.accounts, crew.load.widths, crew.tapes
 
     def _release(self) -> Crew | None:
         """Give up the crew, to whoever ends it; a forked copy of this process may not."""
@@ -116,11 +128,11 @@ class Processes(Live[Any]):
         crew = self._crew
         assert crew is not None
         crew.watch = self.watch
-        crew.begin(iter(items), failures)
+        crew.begin(iter(items), failures, is_traced=self._is_traced)
         yield from crew.outputs()
-        self._counted = crew.counted()
+        self._counted, self._samples = crew.counted(), crew.sampled()
         crew.trim()
-        self._accounts, self._widths = crew.accounts, crew.load.widths
+        self._keep(crew)
 
     def _so_far(self, elapsed: float, given: int) -> Stats:
         crew = self._crew
@@ -133,6 +145,7 @@ class Processes(Live[Any]):
             given=given,
             widths={fork: tuple(history) for fork, history in widths.items()},
             counted=counted,
+            samples=tuple(crew.sampler.samples) if crew is not None else (),
         )
 
     def _account(self, elapsed: float, given: int) -> Stats:
@@ -145,4 +158,18 @@ class Processes(Live[Any]):
             given=given,
             widths=self._widths,
             counted=self._counted,
+            samples=self._samples,
         )
+
+    def _traced(self) -> Traced:
+        channels, workers = self.plan.channels, self.plan.workers
+        lanes = {
+            number: Lane(
+                worker.name,
+                worker.element,
+                [channels[channel].source for channel in worker.way_in.channels],
+                gathers=worker.way_in.how != "interleave" and worker.way_in.traced,
+            )
+            for number, worker in enumerate(workers)
+        }
+        return Traced(lanes, self._tapes, self._widths)

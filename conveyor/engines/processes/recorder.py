@@ -32,8 +32,10 @@ from conveyor.engines.counters import (
 )
 from conveyor.engines.histogram import Times
 from conveyor.engines.processes.large import Parcel
+from conveyor.engines.tape import Tape
+from conveyor.flow.progress import Entry
 
-_HEAD = 8 * 8
+_HEAD = 16 * 8
 _GAUGE = counters.FIELDS * 8
 """Bytes of the fields of the head, and of those of each gauge."""
 
@@ -42,8 +44,11 @@ _ROOM = 256 << 10
 # Fields of the head: the index of the item; how many items from there on it may be one of; when
 # it is overdue, in nanoseconds, or 0 where it never is; the number of the worker, plus 1, or 0
 # where nothing is in work; the number of items in the batch; the bytes of its payload, or 0 where
-# it had no room; the items that a source has made in this run.
-_INDEX, _SPAN, _DEADLINE, _WORKER, _COUNT, _BYTES, _MADE = range(7)
+# it had no room; the items that a source has made in this run; whether the run is traced, which
+# the parent writes before the run begins; how many items of the batch were done before, which the
+# index does not count; the link that it came by, and its position there.
+_INDEX, _SPAN, _DEADLINE, _WORKER, _COUNT, _BYTES, _MADE, _TRACED = range(8)
+_FIRST, _LINK, _POSITION = range(8, 11)
 
 _TIMED = 8
 """The fields of a gauge that a look at the load needs are the first ones."""
@@ -66,6 +71,7 @@ class Reading:
         busy: seconds at work.
         starved: seconds that it waited for something to do.
         blocked: seconds that it waited for room to give on what it had done.
+        cpu: seconds for which it had a core, where that is known; the gauge itself does not.
     """
 
     items: int = 0
@@ -73,6 +79,7 @@ class Reading:
     busy: float = 0.0
     starved: float = 0.0
     blocked: float = 0.0
+    cpu: float | None = None
 
 
 _schedstat: list[int] = []
@@ -118,6 +125,11 @@ class Gauge:
     def alone() -> Gauge:
         """A gauge of the caller's process, which nobody else reads."""
         return Gauge(memoryview(bytearray(_GAUGE)).cast("Q"), is_alone=True)
+
+    @property
+    def since(self) -> int:
+        """Since when it is in its state, in nanoseconds of ``perf_counter_ns``."""
+        return int(self._fields[SINCE])
 
     def enter(self, state: int) -> None:
         """Be in a state from now on, ``BUSY`` or another one."""
@@ -183,6 +195,12 @@ class Gauge:
         """How long its items took."""
         return Times(self._fields, counters.TIMES, counters.SERVICE)
 
+    @property
+    def state(self) -> tuple[int, float]:
+        """The state now, or 0 where it has not begun, and for how many seconds."""
+        since = self._fields[SINCE]
+        return self._fields[STATE], (perf_counter_ns() - since) / 1e9
+
     def read(self) -> Reading:
         """What it shows now of its load."""
         fields = list(self._fields[:_TIMED])
@@ -233,8 +251,18 @@ class Recorder:
         """The gauge of a worker of this process."""
         return Gauge(self._gauges[worker])
 
-    def begin(self, worker: int, count: int, payload: Sized | None) -> None:
-        """Note a batch that is going into work."""
+    def begin(
+        self, worker: int, count: int, payload: Sized | None, first: int = 0, entry: Entry = (0, 0)
+    ) -> None:
+        """Note a batch that is going into work.
+
+        Args:
+            worker: whose.
+            count: its items.
+            payload: those, pickled.
+            first: how many of them are done, which :attr:`place` counts, and the indexes do not.
+            entry: where it came from.
+        """
         fields = self.fields
         if isinstance(payload, Parcel):
             payload = payload.note
@@ -248,6 +276,8 @@ class Recorder:
         fields[_COUNT] = count
         fields[_INDEX] = 0
         fields[_SPAN] = 1
+        fields[_FIRST] = first
+        fields[_LINK], fields[_POSITION] = entry
         fields[_WORKER] = worker + 1
 
     def end(self) -> None:
@@ -269,6 +299,19 @@ class Recorder:
         return bool(deadline) and perf_counter_ns() > deadline + grace * 1e9
 
     @property
+    def is_traced(self) -> bool:
+        """Whether the run is traced."""
+        return bool(self.fields[_TRACED])
+
+    @is_traced.setter
+    def is_traced(self, is_traced: bool) -> None:
+        self.fields[_TRACED] = is_traced
+
+    def tape(self, worker: int) -> Tape | None:
+        """Where a worker keeps what it does in this run, if that is traced."""
+        return Tape(worker) if self.is_traced else None
+
+    @property
     def worker(self) -> int | None:
         """The number of the worker that had a batch in work, or None."""
         number = self.fields[_WORKER]
@@ -277,8 +320,24 @@ class Recorder:
     @property
     def place(self) -> tuple[range, int]:
         """The indexes of the item in work, or of those it may be, and the size of its batch."""
-        index, count = self.fields[_INDEX], self.fields[_COUNT]
+        index, count = self.fields[_FIRST] + self.fields[_INDEX], self.fields[_COUNT]
         return range(index, min(index + self.fields[_SPAN], count)), count
+
+    @property
+    def entry(self) -> Entry:
+        """Where the batch came from, that is or was last in work."""
+        return self.fields[_LINK], self.fields[_POSITION]
+
+    @property
+    def key(self) -> tuple[int, ...] | None:
+        """What tells the item in work from all others, where another worker may have it again."""
+        link, position = self.entry
+        index = self.fields[_FIRST] + self.fields[_INDEX]
+        return (self.fields[_WORKER], link, position, index) if position else None
+
+    def forget(self) -> None:
+        """Let nothing be in work: who had that is gone."""
+        self.fields[_WORKER] = self.fields[_DEADLINE] = 0
 
     @property
     def payload(self) -> bytes:
