@@ -110,6 +110,8 @@ class Stage:
         """Whether ``process`` yields any number of outputs, rather than returning one."""
         self.times = Times()
         """How long its items took."""
+        self._samples = False
+        """Whether items are so cheap that some of them stand for all; see `timed`."""
         self.items_in = self.items_out = self.filtered = self.added = 0
         self.skipped = self.dead = self.retried = 0
         self.reset_account()
@@ -222,10 +224,9 @@ class Stage:
 
         Of cheap items one in ``SAMPLE`` is, and stands for the others.
         """
-        is_cheap = self.seconds < CHEAP and self.items_in >= SAMPLE
-        if is_cheap and self.items_in % SAMPLE:
+        if self._samples and self.items_in % SAMPLE:
             return self.outputs(item)
-        return self._timed_alone(item, SAMPLE if is_cheap else 1)
+        return self._timed_alone(item, SAMPLE if self._samples else 1)
 
     def _timed_alone(self, item: Any, weight: int) -> Iterator[Any]:
         taken, started = 0, perf_counter_ns()
@@ -234,8 +235,8 @@ class Stage:
             yield output
             started = perf_counter_ns()
         taken += perf_counter_ns() - started
-        self.seconds = taken / 1e9
         self.times.add(taken, weight)
+        self._samples = taken < CHEAP and self.items_in >= SAMPLE
 
     def batch(self, batch: Batch) -> Iterator[Part]:
         """What the processor gives for a batch, in one part or, where it is slow, in more."""
@@ -393,9 +394,10 @@ PART_SECONDS = 0.01
 ONE_BY_ONE = 1e-4
 """Items that take longer are timed one by one: a look at the clock costs a thousandth of that."""
 
-CHEAP = 2e-5
-SAMPLE = 16
-"""Where items are not in batches, and take less than `CHEAP` seconds, one of so many is timed."""
+CHEAP = 20_000
+SAMPLE = 64
+"""Of items that are not in batches, and take less than `CHEAP` nanoseconds, one of so many is
+timed."""
 
 MANY = 1024
 """Items come in batches so large only where each takes the slowest stage less than 1 us."""
