@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from operator import length_hint
 from reprlib import Repr
@@ -42,6 +42,8 @@ class Part(NamedTuple):
     payload: bytes | None = None
     taken: int = 0
 
+
+Counts = tuple[tuple[int, ...], tuple[int, ...]]
 
 Again = Callable[[int], Any]
 """Gives the item at an index as it came, a new one each time."""
@@ -138,14 +140,18 @@ class Stage:
         )
 
     @property
-    def counts(self) -> tuple[int, ...]:
-        """What has been counted in this run, as it can be kept and taken up again."""
-        return tuple(getattr(self, name) for name in _COUNTS)
+    def counts(self) -> Counts:
+        """What has been counted, and what had been when the run began: as it can be kept."""
+        return tuple(getattr(self, name) for name in _COUNTS), tuple(
+            getattr(self._before, name) for name in _COUNTS
+        )
 
     @counts.setter
-    def counts(self, counts: Sequence[int]) -> None:
-        for name, count in zip(_COUNTS, counts, strict=True):
+    def counts(self, counts: Counts) -> None:
+        so_far, before = counts
+        for name, count in zip(_COUNTS, so_far, strict=True):
             setattr(self, name, count)
+        self._before = Account(**dict(zip(_COUNTS, before, strict=True)))
 
     # -- the life cycle --
 

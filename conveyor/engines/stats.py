@@ -206,6 +206,7 @@ class Stats:
         widths: for each AUTO fork, by its id, how wide it was when, and why.
         counted: what each worker counted.
         samples: how it went over the time, at up to 256 times; none of the inline engine.
+        restarts: for elements whose workers were started again, how often.
         is_complete: whether the run has come to its end. While it runs, items that are under way
             are in ``items_in`` and in nothing else, the counts of a worker may be a batch
             behind, and those of forks and joins follow from their neighbours'.
@@ -219,6 +220,7 @@ class Stats:
     counted: Sequence[Counted] = ()
     samples: Sequence[Sample] = ()
     is_complete: bool = True
+    restarts: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @cached_property
     def elements(self) -> Mapping[str, ElementStats]:
@@ -227,7 +229,7 @@ class Stats:
         for element, worker in _workers(self.counted):
             workers.setdefault(element, []).append(worker)
         return {
-            name: _element(account, workers.get(name, ()))
+            name: _element(account, workers.get(name, ()), self.restarts.get(name, 0))
             for name, account in self.accounts.items()
         }
 
@@ -309,11 +311,11 @@ def _workers(counted: Sequence[Counted]) -> Iterator[tuple[str, WorkerStats]]:
         yield element, WorkerStats(name=name, process=process, **values)
 
 
-def _element(account: Account, workers: Sequence[WorkerStats]) -> ElementStats:
+def _element(account: Account, workers: Sequence[WorkerStats], restarts: int) -> ElementStats:
     figures = total_of(workers)
     values = {one.name: getattr(figures, one.name) for one in fields(figures)}
     exact = {one.name: getattr(account, one.name) for one in fields(account)}
-    return ElementStats(**{**values, **exact}, workers=tuple(workers))
+    return ElementStats(**{**values, **exact}, workers=tuple(workers), restarts=restarts)
 
 
 def _row(name: str, figures: ElementStats) -> dict[str, Any]:
@@ -336,6 +338,7 @@ def account(
     widths: Mapping[str, Sequence[Width]] | None = None,
     counted: Sequence[Counted] = (),
     samples: Sequence[Sample] = (),
+    restarts: Mapping[str, int] | None = None,
 ) -> Stats:
     """The account of a run from what was counted where items can come, go or choose their way.
 
@@ -349,6 +352,7 @@ def account(
         entered: the items that came from outside, by the nodes that they came to; unset, all
             came to the start of the graph.
         widths: how wide forks that follow the load were.
+        restarts: for elements whose workers were started again, how often.
         counted: what each worker counted.
         samples: how it went over the time.
 
@@ -388,7 +392,9 @@ def account(
             )
     ordered = {node.id: elements[node.id] for node in graph.nodes}
     total = total_account(ordered, sum(entered.values()))
-    stats = Stats(graph, ordered, total, elapsed, widths or {}, counted, samples)
+    stats = Stats(
+        graph, ordered, total, elapsed, widths or {}, counted, samples, restarts=restarts or {}
+    )
     problems += _differ(f"output: {given} were given", given, "came", [stats.total.items_out])
     if problems:
         raise AccountError(tuple(problems), str(stats))

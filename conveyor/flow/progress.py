@@ -45,7 +45,7 @@ class Progress:
         current: for each link, the next frame from it, if some of that is done.
         is_running: whether a run has begun that has not ended.
         turns: the state of the forks in its way out.
-        account: what was counted in this run.
+        account: what was counted so far.
         state: what ``snapshot`` gave, pickled.
         reports: how many runs have ended.
         report: what was counted in the last of those, pickled.
@@ -57,7 +57,7 @@ class Progress:
     current: dict[int, Current] = field(default_factory=dict[int, Current])
     is_running: bool = False
     turns: Any = None
-    account: tuple[int, ...] = ()
+    account: Any = None
     state: bytes | None = None
     reports: int = 0
     report: bytes = b""

@@ -150,7 +150,8 @@ def test_an_item_that_kills_its_worker_twice_has_failed_and_its_neighbours_live(
     letters = [(one.item, one.attempts, type(one.error)) for one in results.dead_letters]
     assert sorted(letters) == [(5, 2, WorkerDied), (15, 2, WorkerDied)]
     assert results.dead_letters[0].error.exitcode == -signal.SIGKILL
-    assert (results.stats["poison"].dead, results.stats["poison"].retried) == (2, 2)
+    row = results.stats["poison"]
+    assert (row.dead, row.retried, row.restarts) == (2, 2, 4)
 
 
 def test_where_it_is_not_told_what_to_do_with_it_the_run_ends():

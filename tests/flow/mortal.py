@@ -12,8 +12,10 @@ from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 from conveyor import Element
+from conveyor.engines.processes import durable
 from conveyor.engines.processes.actor import Accounts, StageActor
 from conveyor.engines.processes.durable import DurableReceiver, DurableSender
 from conveyor.engines.processes.restartable import RestartableActor
@@ -318,7 +320,8 @@ def simulate_deaths(
     graph = restartable(pipeline.compile(), chance.random)
     plan = make(graph, ordered=ordered, processes=None, cores=CORES)
     simulation = MortalSimulation(plan, graph, chance)
-    with explained(simulation, seed):
+    # Memory is given back as soon as it may be.
+    with patch.multiple(durable, _FREE=1, _PAGE=1), explained(simulation, seed):
         given = [simulation.run(items) for items in runs]
         simulation.settle()
     return simulation, given

@@ -15,11 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
 from conveyor import AUTO, AccountError, Feed, Join, Pipe, Processor
-from conveyor.engines.processes import actor
-from conveyor.flow import batch, credit, join, order, route, source
+from conveyor.engines import stage
+from conveyor.engines.processes import actor, durable, restartable
+from conveyor.flow import batch, credit, join, order, progress, route, source
 from conveyor.plan.make import _Planner
 from tests.flow.forks import batches
-from tests.flow.promises import keep_promises
+from tests.flow.ledger import hold
+from tests.flow.mortal import simulate_deaths
+from tests.flow.promises import check_outputs, explained, keep_promises
 from tests.flow.test_credit import CreditRules
 from tests.flow.test_join import check_ordered, check_zip, ordered_joins, zips
 from tests.flow.test_order import GrowingFamilies
@@ -246,6 +249,109 @@ def a_process_sleeps_though_a_neighbour_got_something(monkeypatch):
     monkeypatch.setattr(actor.WayOutEnd, "_has_moved", never, raising=False)
 
 
+# -- bugs that only a death brings to light --
+
+
+@bug("deaths")
+def what_is_given_is_visible_before_it_is_committed(monkeypatch):
+    commit = restartable.RestartableActor._commit
+
+    def hasty(self):
+        for sender in self._senders.values():
+            sender.publish()
+        commit(self)
+
+    monkeypatch.setattr(restartable.RestartableActor, "_commit", hasty)
+
+
+@bug("deaths")
+def what_is_given_is_visible_though_a_death_came_behind_the_commit(monkeypatch):
+    resume = durable.DurableSender.resume
+
+    def forgetful(self, position):
+        head, _, _ = self._log.words()
+        resume(self, head)
+        self.position = self._published = head
+
+    monkeypatch.setattr(durable.DurableSender, "resume", forgetful)
+
+
+@bug("deaths")
+def a_commit_does_not_count_what_is_done(monkeypatch):
+    give = restartable.RestartableActor._give
+    monkeypatch.setattr(
+        restartable.RestartableActor,
+        "_give",
+        lambda self, frame, family, part, scopes: give(
+            self, frame, family, part._replace(taken=0), scopes
+        ),
+    )
+
+
+@bug("deaths")
+def the_members_of_a_family_begin_anew(monkeypatch):
+    monkeypatch.setattr(progress.Current, "members", property(lambda self: 0, lambda *_: None))
+
+
+@bug("deaths")
+def finish_is_asked_again(monkeypatch):
+    is_finished = property(lambda self: False, lambda *_: None)
+    monkeypatch.setattr(progress.Current, "is_finished", is_finished)
+
+
+@bug("deaths")
+def ends_that_are_done_are_forgotten(monkeypatch):
+    monkeypatch.setattr(actor.WayInEnd, "resume", lambda self, ends: None)
+
+
+@bug("deaths in order")
+def turns_begin_anew_after_a_death(monkeypatch):
+    monkeypatch.setattr(route.Outlet, "resume", lambda self, turns: None)
+
+
+@bug("deaths")
+def the_state_of_a_processor_is_lost(monkeypatch):
+    monkeypatch.setattr(stage.Stage, "restore", lambda self, state: None)
+
+
+@bug("deaths")
+def what_was_counted_is_lost(monkeypatch):
+    counts = stage.Stage.counts.fget
+    monkeypatch.setattr(stage.Stage, "counts", property(counts, lambda *_: None))
+
+
+@bug("deaths")
+def a_sender_is_not_told_of_credit_whose_news_died(monkeypatch):
+    def silent(self, position):
+        self._is_open = True
+        self._position = self._done = self._freed = position
+        _, self._taken, _ = self._log.words()
+
+    monkeypatch.setattr(durable.DurableReceiver, "resume", silent)
+
+
+@bug("deaths")
+def memory_is_given_back_that_is_not_done(monkeypatch):
+    def hasty(self):
+        self._log.free(self._freed, self._position)
+        self._freed = self._position
+
+    monkeypatch.setattr(durable.DurableReceiver, "_free", hasty)
+
+
+@bug("deaths")
+def a_frame_is_done_with_the_first_part_of_its_answer(monkeypatch):
+    give = restartable.RestartableActor._give
+
+    def all_at_once(self, frame, family, part, scopes):
+        yield from give(self, frame, family, part, scopes)
+        if not (part.is_last or frame.end):
+            self._complete(frame)
+            self._commit()
+
+    monkeypatch.setattr(restartable.RestartableActor, "_give", all_at_once)
+
+
 # -- what finds them --
 
 SOME = settings(
@@ -272,6 +378,29 @@ def simulator(pipeline, *, is_ordered=False, **how):
     return partial(keep_promises, pipeline, (items,), range(40), is_ordered=is_ordered, **how)
 
 
+def deaths(pipeline, *, is_ordered=False):
+    """Hold what is promised in runs in which workers die."""
+
+    def find():
+        inline = pipeline.run(range(12), engine="inline")
+        for seed in range(150):
+            simulation, runs = simulate_deaths(pipeline, seed, range(12), range(12))
+            with explained(simulation, seed):
+                for outputs, stats in runs:
+                    check_outputs(outputs, inline, is_ordered=is_ordered)
+                    hold("the totals are the same", stats.total == inline.stats.total)
+
+    def find_by_any_error():
+        try:
+            find()
+        except AccountError:
+            raise
+        except Exception as error:
+            raise AssertionError from error
+
+    return find_by_any_error
+
+
 TESTED = ("credit", "families", "links", "ordered", "zip")
 """What is a test of its own, too."""
 
@@ -296,6 +425,8 @@ PROPERTIES = {
         Feed() >> Processor(to_list) >> Mark() * Mark() & Processor(len), processes=1
     ),
     "crowded": simulator(Feed() >> Farewell(0) >> Add(1), processes=1),
+    "deaths": deaths(Feed() >> Tally(0) >> (Keep(1) >> Add(2)) % 2 & Farewell(0) >> Add(0)),
+    "deaths in order": deaths(Feed() >> Add(0) >> Add(1) % 2 & Join("ordered"), is_ordered=True),
 }
 
 

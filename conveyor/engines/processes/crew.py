@@ -558,6 +558,11 @@ class Crew:
         """What all workers have counted since the run began."""
         return self.meters.read(self._hands.values())
 
+    @property
+    def restarts(self) -> dict[str, int]:
+        """How often workers were started again in this run, by the stages that had work."""
+        return dict(self._kept.restarted)
+
     def trim(self) -> None:
         """Give back the memory for large items that a next run would not need at once."""
         if self._memory is not None:
@@ -680,6 +685,7 @@ class Crew:
             )
             self._hands[hand.number] = hand
             log.debug("process {} takes the place of {}", hand.process.pid, before.process.pid)
+            self.meters.inherit(hand, before)
             self._kept.revived(before)
             mine = [
                 number

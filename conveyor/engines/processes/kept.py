@@ -29,6 +29,7 @@ class Kept:
 
     Attributes:
         restarts: how often each process has been started again in this run.
+        restarted: the same, by the stages that had something in work.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -42,10 +43,12 @@ class Kept:
         self._commits: dict[int, list[int]] = {}
         self._vain: Counter[int] = Counter()
         self.restarts: Counter[int] = Counter()
+        self.restarted: Counter[str] = Counter()
 
     def begin(self) -> None:
         """A run begins."""
         self.restarts.clear()
+        self.restarted.clear()
         self._dropped.clear()
 
     # -- what outlives a worker --
@@ -88,6 +91,7 @@ class Kept:
         hand.recorder.forget()
         self._due[hand] = now + BACKOFF[min(self._in_vain(hand), len(BACKOFF) - 1)]
         self.restarts[hand.number] += 1
+        self.restarted[error.stage] += 1
         return True
 
     def _in_vain(self, hand: Hand) -> int:

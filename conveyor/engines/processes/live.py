@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import weakref
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing, nullcontext
 from multiprocessing import util
 from pathlib import Path
@@ -72,6 +72,7 @@ class Processes(Live[Any]):
         self._crew: Crew | None = None
         self._accounts = Accounts()
         self._widths: dict[str, list[Width]] = {}
+        self._restarts: Mapping[str, int] = {}
         self._tapes: list[Tape] = []
         self._counted: list[Counted] = []
         self._samples: list[Sample] = []
@@ -114,6 +115,7 @@ class Processes(Live[Any]):
     def _keep(self, crew: Crew) -> None:
         """Keep what a crew knows of the run that has ended."""
         self._accounts, self._widths, self._tapes = crew.accounts, crew.load.widths, crew.tapes
+        self._restarts = crew.restarts
 
     def _release(self) -> Crew | None:
         """Give up the crew, to whoever ends it; a forked copy of this process may not."""
@@ -163,6 +165,7 @@ class Processes(Live[Any]):
             widths=self._widths,
             counted=self._counted,
             samples=self._samples,
+            restarts=self._restarts,
         )
 
     def _traced(self) -> Traced:

@@ -35,6 +35,11 @@ class Meters:
         """A process has ended: keep what its workers counted, before its memory goes."""
         self._gone += [self._counted(hand, n, hand.recorder.gauge(n)) for n in hand.workers]
 
+    def inherit(self, hand: Hand, before: Hand) -> None:
+        """A process takes the place of another one, whose counters it goes on with."""
+        for number in hand.workers:
+            self._before[hand, number] = self._before.pop((before, number), b"")
+
     def read(self, hands: Iterable[Hand]) -> list[Counted]:
         """What has been counted since the run began."""
         there = [self._counted(hand, n, gauge) for hand, n, gauge in self._gauges(hands)]

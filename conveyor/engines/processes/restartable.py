@@ -138,6 +138,8 @@ class RestartableActor(StageActor):
                 sender.resume(progress.sent[channel])
             self.way_out.outlet.resume(progress.turns)
             self.way_in.resume(progress.ends)
+            # They go on, since others read them while they grow.
+            self._stage.counts = progress.account
             if progress.is_running:
                 self._begin()
                 self._stage.counts = progress.account
