@@ -25,7 +25,8 @@ def bucket(nanoseconds: int) -> int:
     """The bucket of a time."""
     if nanoseconds < 2 * _STEPS:
         return nanoseconds
-    nanoseconds = min(nanoseconds, _LONGEST)
+    if nanoseconds > _LONGEST:  # noqa: PLR1730 - `min` takes as long as the rest
+        nanoseconds = _LONGEST
     shift = nanoseconds.bit_length() - _BITS - 1
     return shift * _STEPS + (nanoseconds >> shift)
 

@@ -100,6 +100,8 @@ class Stage:
         """Whether ``process`` yields any number of outputs, rather than returning one."""
         self.times = Times()
         """How long its items took."""
+        self.samples = False
+        """Whether items are so cheap that some of them stand for all; see `timed`."""
         self.items_in = self.items_out = self.filtered = self.added = 0
         self.skipped = self.dead = self.retried = 0
         self.reset_account()
@@ -184,22 +186,17 @@ class Stage:
     def timed(self, item: Any) -> Iterator[Any]:
         """What the processor gives for one item; how long that takes is counted.
 
-        Of cheap items one in ``SAMPLE`` is, and stands for the others.
+        Where `samples` is set, it counts for ``SAMPLE`` items, and is asked for one of so many.
         """
-        is_cheap = self._seconds < CHEAP and self.items_in >= SAMPLE
-        if is_cheap and self.items_in % SAMPLE:
-            return self.outputs(item)
-        return self._timed_alone(item, SAMPLE if is_cheap else 1)
-
-    def _timed_alone(self, item: Any, weight: int) -> Iterator[Any]:
+        weight = SAMPLE if self.samples else 1
         taken, started = 0, perf_counter_ns()
         for output in self.outputs(item):
             taken += perf_counter_ns() - started
             yield output
             started = perf_counter_ns()
         taken += perf_counter_ns() - started
-        self._seconds = taken / 1e9
         self.times.add(taken, weight)
+        self.samples = taken < CHEAP and self.items_in >= SAMPLE
 
     def batch(self, batch: Batch) -> Iterator[Part]:
         """What the processor gives for a batch, in one part or, where it is slow, in more."""
@@ -359,9 +356,10 @@ PART_SECONDS = 0.01
 ONE_BY_ONE = 1e-4
 """Items that take longer are timed one by one: a look at the clock costs a thousandth of that."""
 
-CHEAP = 2e-5
-SAMPLE = 16
-"""Where items are not in batches, and take less than `CHEAP` seconds, one of so many is timed."""
+CHEAP = 20_000
+SAMPLE = 64
+"""Of items that are not in batches, and take less than `CHEAP` nanoseconds, one of so many is
+timed."""
 
 MANY = 1024
 """Items come in batches so large only where each takes the slowest stage less than 1 us."""
