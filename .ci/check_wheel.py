@@ -22,5 +22,7 @@ check(metadata.version("conveyor-dsl") == conveyor.__version__, "two versions")
 check(resources.files("conveyor").joinpath("py.typed").is_file(), "no py.typed")
 check(any(name.endswith("licenses/LICENSE") for name in files), "no LICENSE")
 check(Path(sys.prefix, "bin", "conveyor").is_file(), "no command")
+plugins = [one.name for one in metadata.entry_points(group="pytest11")]
+check("conveyor" in plugins, "no plugin for pytest")
 check(len(tops) == 2, f"wanted the package and its metadata, found {sorted(tops)}")
 print(f"conveyor {conveyor.__version__} installs and imports, with its types and its licence")

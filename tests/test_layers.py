@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Generic
 
 import pytest
 
@@ -28,6 +29,7 @@ LAYERS = {
     "engines": {"errors", "log", "flow", "graph", "plan", "dsl"},
     "seeing": {"errors", "flow", "graph", "engines"},
     "cli": {"graph", "dsl", "engines", "seeing"},
+    "testing": {"dsl", "engines"},
     "__main__": {"cli"},
 }
 """What each layer may import besides itself."""
@@ -42,16 +44,20 @@ LATE = {
 OTHERS = {
     "_replace",  # of a named tuple: public, in spite of its name
     "_getframe",  # of sys
+    "_current_frames",
     "_exit",  # of os
     "_class_setstate",  # of cloudpickle
+    "_code_reduce",
     "_make_skeleton_class",
     "_make_skeleton_enum",
     "_children",  # of multiprocessing
+    "_forkserver",
+    "_forkserver_alive_fd",
+    "_resource_tracker",
 }
 """Private names, by their looks, of what is not ours."""
 
 KNOWN = {
-    ("engines/inline.py", "_with"),
     ("engines/processes/wire.py", "_root"),
     ("engines/processes/wire.py", "_function"),
 }
@@ -213,6 +219,13 @@ def test_what_is_public_has_a_docstring(path):
             continue
         if "overload" not in [ast.unparse(decorator) for decorator in node.decorator_list]:
             assert ast.get_docstring(node), f"{path}: {node.name}"
+
+
+def test_a_processor_has_one_private_name_of_ours():
+    """All others are the user's, who may call attributes and methods as they like."""
+    foreign = set(dir(Generic)) | {"_is_protocol", "_repr_mimebundle_"}  # which IPython looks for
+    private = {name for name in dir(conveyor.Source) if name.startswith("_")}
+    assert {name for name in private - foreign if not name.endswith("__")} == {"_conveyor"}
 
 
 def test_the_types_ship():

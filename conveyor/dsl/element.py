@@ -52,7 +52,8 @@ class Element(Generic[In, Out, Ends]):
     """A part of a pipeline, from one processor to a whole expression.
 
     Elements are immutable values: an operator returns a new element and changes neither
-    operand. Using one element twice makes two nodes.
+    operand. Using one element twice makes two nodes. In a subclass all private names are the
+    user's, but for ``_conveyor``.
 
     ``a >> b`` is a pipe, ``a * b`` a replicated fork, ``a % b`` a balanced fork and ``a & b``
     a join. ``==`` is equality of meaning: ``(a >> b) >> c == a >> (b >> c)``.
@@ -274,34 +275,28 @@ class Element(Generic[In, Out, Ends]):
     else:
 
         def __rshift__(self, other):
-            return self._compose(">>", self, other)
+            return _compose(">>", self, other)
 
         def __rrshift__(self, other):
-            return self._compose(">>", other, self)
+            return _compose(">>", other, self)
 
         def __mul__(self, other):
-            return self._compose("*", self, other)
+            return _compose("*", self, other)
 
         def __rmul__(self, other):
-            return self._compose("*", other, self)
+            return _compose("*", other, self)
 
         def __mod__(self, other):
-            return self._compose("%", self, other)
+            return _compose("%", self, other)
 
         def __rmod__(self, other):
-            return self._compose("%", other, self)
+            return _compose("%", other, self)
 
         def __and__(self, other):
-            return self._compose("&", self, other)
+            return _compose("&", self, other)
 
         def __rand__(self, other):
-            return self._compose("&", other, self)
-
-    @staticmethod
-    def _compose(operator: str, left: object, right: object) -> Any:
-        from conveyor.dsl.compose import compose
-
-        return compose(operator, left, right)
+            return _compose("&", other, self)
 
     def __bool__(self) -> NoReturn:  # noqa: PLE0304 - it never returns
         from conveyor.dsl.compose import refuse_truth
@@ -310,31 +305,23 @@ class Element(Generic[In, Out, Ends]):
 
     # -- what it is --
 
-    @property
-    def _atoms(self) -> tuple[Element[Any, Any], ...]:
-        """The normal form: a flat sequence of processors, pipes, forks and joins."""
-        return (self,)
-
-    def _key(self) -> object:
-        """What equality of meaning compares, for an element that is no sequence."""
-        raise NotImplementedError
-
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Element):
+        if not is_element(other):
             return NotImplemented
-        from conveyor.dsl.normal import key
+        from conveyor.dsl.normal import atoms_of, key
 
-        return key(self._atoms) == key(other._atoms)
+        return key(atoms_of(self)) == key(atoms_of(other))
 
     def __hash__(self) -> int:
-        from conveyor.dsl.normal import key
+        from conveyor.dsl.normal import atoms_of, key
 
-        return hash(key(self._atoms))
+        return hash(key(atoms_of(self)))
 
     def __repr__(self) -> str:
+        from conveyor.dsl.normal import atoms_of
         from conveyor.dsl.text import written
 
-        return written(self._atoms).text
+        return written(atoms_of(self)).text
 
     def options(self, **options: Unpack[Options]) -> Self:
         """This element with settings for its worker; in a sequence, for every processor in it.
@@ -525,6 +512,12 @@ class Element(Generic[In, Out, Ends]):
             once=_once,
             written=self,
         )
+
+
+def _compose(operator: str, left: object, right: object) -> Any:
+    from conveyor.dsl.compose import compose
+
+    return compose(operator, left, right)
 
 
 def is_element(value: object) -> TypeIs[Element[Any, Any]]:

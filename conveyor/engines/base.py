@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from conveyor.engines import order
 from conveyor.engines.files import see_that_writable, write_whole
 from conveyor.engines.letters import DeadLetter, DeadLetters, Failures, checked_limit
 from conveyor.engines.snapshot import Snapshot
@@ -413,7 +414,6 @@ def open_engine(
         UsageError: there is no such engine, or an argument does not fit.
     """
     _check_processes(processes)
-    _refuse_unsupported(graph)
     live = _opened(graph, engine, ordered=ordered, processes=processes, once=once)
     live.written = graph if written is None else written
     return live
@@ -424,6 +424,10 @@ def _opened(
 ) -> Live[Any]:
     match engine:
         case "inline":
+            if (seed := order.seed()) is not None:
+                from conveyor.engines.shuffled import Shuffled
+
+                return Shuffled(graph, ordered=ordered, warm=not once, seed=seed)
             from conveyor.engines.inline import Inline
 
             return Inline(graph, warm=not once)
@@ -450,7 +454,6 @@ def open_replay(
     """
     if engine != "inline":
         raise UsageError(f'replay() runs on engine="inline" only, not on {engine!r}')
-    _refuse_unsupported(graph)
     from conveyor.engines.inline import Replay
 
     live = Replay(graph, letters)
@@ -486,18 +489,3 @@ def _check_processes(processes: object) -> None:
         not isinstance(processes, int) or isinstance(processes, bool) or processes < 1
     ):
         raise UsageError(f"processes takes an int of 1 or more, or None, not {processes!r}")
-
-
-def _refuse_unsupported(graph: Graph) -> None:
-    """Refuse the options whose promise is not kept yet, rather than ignore them."""
-    for node in graph.processors:
-        asked = {
-            "restarts": node.settings.restarts > 0,
-        }
-        names = [name for name, is_set in asked.items() if is_set]
-        if names:
-            raise UsageError(
-                f"stage {node.id!r} asks for {' and '.join(names)}, which this version does not "
-                "run yet: an item may take as long as it likes, and a worker that dies ends the "
-                "run. Remove the option to run the pipeline."
-            )

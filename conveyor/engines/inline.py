@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
-from conveyor.dsl.processor import instance_state
+from conveyor.dsl.processor import another, instance_state
 from conveyor.engines.base import Live
 from conveyor.engines.careful import stage_for
 from conveyor.engines.histogram import Histogram, Times
 from conveyor.engines.letters import DeadLetter, Failures
 from conveyor.engines.running import so_far
 from conveyor.engines.stage import SAMPLE, Stage, is_given, reason, short
-from conveyor.engines.stats import Account, Figures, Stats, account
+from conveyor.engines.stats import Account, Figures, Stats, Width, account
 from conveyor.engines.tape import Lane, Span, Tape, Traced, timed
 from conveyor.errors import ConveyorError, JoinError, NotPicklable, UsageError
-from conveyor.graph import ForkNode, Graph, JoinNode, OutputNode, ProcessorNode
+from conveyor.graph import ForkNode, Graph, JoinNode, Node, OutputNode, ProcessorNode
 from conveyor.graph.check import check
 
 
@@ -266,8 +266,7 @@ class Inline(Live[Any]):
                 yield from self._replicated(target, item)
             case ForkNode():
                 branches = self.graph.out_edges[target.id]
-                chosen = branches[self._turn[target.id] % len(branches)]
-                self._turn[target.id] += 1
+                chosen = branches[self._choice(target.id, len(branches))]
                 self._taken[chosen] = self._taken.get(chosen, 0) + 1
                 yield from self._through(chosen, item)
             case JoinNode(how="zip"):
@@ -286,8 +285,8 @@ class Inline(Live[Any]):
     def _replicated(self, fork: ForkNode, item: Any) -> Iterator[Any]:
         branches = self.graph.out_edges[fork.id]
         copies = [item, *(_copied(fork.id, item) for _ in branches[1:])]
-        for branch, own in zip(branches, copies, strict=True):
-            yield from self._through(branch, own)
+        for number in self._in_turn(len(branches)):
+            yield from self._through(branches[number], copies[number])
         if fork.id in self._zip_of_fork:
             yield from self._zipped(self._zip_of_fork[fork.id])
 
@@ -312,12 +311,29 @@ class Inline(Live[Any]):
         self._ended[target.id] += 1
         if self._ended[target.id] < len(graph.in_edges[target.id]):
             return
-        if isinstance(target, JoinNode) and target.how == "zip":
-            yield from self._zipped(target.id)
-        for onwards in graph.out_edges[target.id]:
+        yield from self._at_end(target)
+        edges = graph.out_edges[target.id]
+        for onwards in map(edges.__getitem__, self._in_turn(len(edges))):
             if isinstance(target, ProcessorNode):
                 yield from self._finished(target, onwards)
             yield from self._end(onwards)
+
+    # -- what is free to be otherwise: see `Shuffled` --
+
+    def _choice(self, fork: str, branches: int) -> int:
+        """The branch of a balanced fork that takes the next item: each in turn."""
+        turn = self._turn[fork]
+        self._turn[fork] += 1
+        return turn % branches
+
+    def _in_turn(self, branches: int) -> Sequence[int]:
+        """The order in which branches that all get something are run: left to right."""
+        return range(branches)
+
+    def _at_end(self, node: Node) -> Iterator[Any]:
+        """Let through what a join still holds when the end has come by all edges into it."""
+        if isinstance(node, JoinNode) and node.how == "zip":
+            yield from self._zipped(node.id)
 
     def _account(self, elapsed: float, given: int) -> Stats:
         return account(
@@ -328,6 +344,11 @@ class Inline(Live[Any]):
             given=given,
             entered=self._entered,
             counted=self._counted(elapsed),
+            widths={
+                node.id: [Width(0.0, 1, "fixed: the inline engine does one item at a time")]
+                for node in self.graph.nodes
+                if isinstance(node, ForkNode) and node.auto is not None
+            },
         )
 
     def _so_far(self, elapsed: float, given: int) -> Stats:
@@ -422,7 +443,7 @@ def own_copy(processor: Any) -> Any:
     try:
         return copy.deepcopy(processor)
     except Exception:
-        shallow = processor._with(_origin=None)
+        shallow = another(processor)
         for name, value in instance_state(processor).items():
             try:
                 object.__setattr__(shallow, name, copy.deepcopy(value))

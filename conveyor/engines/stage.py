@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import length_hint
 from reprlib import Repr
@@ -33,12 +33,14 @@ class Part(NamedTuple):
             the item at its own index, or where nobody asks.
         is_last: whether the batch is done.
         payload: the outputs as they travel, where they have been pickled already.
+        taken: how many more items of the batch are done with it.
     """
 
     outputs: list[Any]
     origins: list[int] | None
     is_last: bool
     payload: bytes | None = None
+    taken: int = 0
 
 
 Again = Callable[[int], Any]
@@ -59,6 +61,10 @@ class Batch(NamedTuple):
         traced: whether somebody asks for the origins of the outputs.
         again: called before any of the items is in work, gives a way to get them as they came.
         pack: how outputs travel.
+        whole: whether a part must hold all that its items gave, so that it tells what is done.
+        most: the most outputs that a part should have even so.
+        blamed: items that are not to be tried, with why, and how often they were. Where it is
+            there, be it empty, each item is a part of its own.
     """
 
     items: list[Any]
@@ -67,6 +73,9 @@ class Batch(NamedTuple):
     traced: bool
     again: Callable[[], Again]
     pack: Pack
+    whole: bool = False
+    most: int | None = None
+    blamed: Mapping[int, tuple[ConveyorError, int]] | None = None
 
 
 class Stage:
@@ -95,7 +104,8 @@ class Stage:
         self._first: Processor[Any, Any] | None = None
         self.processor: Processor[Any, Any]
         self._process: Callable[[Any], Any]
-        self._seconds = 0.0
+        self.seconds = 0.0
+        """What an item of the last batch took."""
         self.emits = False
         """Whether ``process`` yields any number of outputs, rather than returning one."""
         self.times = Times()
@@ -127,6 +137,16 @@ class Stage:
             retried=self.retried,
         )
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """What has been counted in this run, as it can be kept and taken up again."""
+        return tuple(getattr(self, name) for name in _COUNTS)
+
+    @counts.setter
+    def counts(self, counts: Sequence[int]) -> None:
+        for name, count in zip(_COUNTS, counts, strict=True):
+            setattr(self, name, count)
+
     # -- the life cycle --
 
     def setup(self) -> None:
@@ -156,6 +176,17 @@ class Stage:
         self._process = self.processor.process
         self.emits = _is_generator(self._process)
 
+    def snapshot(self) -> Any:
+        """The state of the processor, where it can tell it; else None."""
+        tell = getattr(self.processor, "snapshot", None)
+        return None if tell is None else self.guard(tell, NO_ITEM)
+
+    def restore(self, state: Any) -> None:
+        """Let the processor, which has begun a run, go on with the state of another one."""
+        take_up = getattr(self.processor, "restore", None)
+        if take_up is not None:
+            self.guard(take_up, NO_ITEM, state)
+
     def teardown(self) -> None:
         """Let the processor clear up."""
         if hasattr(self, "processor"):
@@ -183,6 +214,11 @@ class Stage:
             yield output
         self.filtered += count == 0
 
+    def is_slow(self, items: int) -> bool:
+        """Whether a batch of so many takes so long that what is there should not wait for it."""
+        # One item that gives one output has nothing to send before it is done.
+        return items > 1 and self.seconds * items > PART_SECONDS
+
     def timed(self, item: Any) -> Iterator[Any]:
         """What the processor gives for one item; how long that takes is counted.
 
@@ -200,15 +236,13 @@ class Stage:
 
     def batch(self, batch: Batch) -> Iterator[Part]:
         """What the processor gives for a batch, in one part or, where it is slow, in more."""
-        # One item that gives one output has nothing to send before it is done.
-        slow = len(batch.items) > 1 and self._seconds * len(batch.items) > PART_SECONDS
-        if self.emits or slow:
+        if self.emits or self.is_slow(len(batch.items)):
             return self._batch_in_parts(batch.items, batch.at, batch.size)
         return iter((self._batch_at_once(batch.items, batch.at, traced=batch.traced),))
 
     def _batch_at_once(self, items: list[Any], at: Places, *, traced: bool) -> Part:
         """One output or none for each item: little more than a list comprehension."""
-        one_by_one = self._seconds > ONE_BY_ONE
+        one_by_one = self.seconds > ONE_BY_ONE
         started = perf_counter()
         origins: list[int] | None = None
         try:
@@ -224,13 +258,13 @@ class Stage:
         except BaseException as error:
             raise stage_error(self.name, items[at[0]], error) from error
         if items:
-            self._seconds = (perf_counter() - started) / len(items)
+            self.seconds = (perf_counter() - started) / len(items)
             if not one_by_one:
-                self.times.add(int(self._seconds * 1e9), len(items))
+                self.times.add(int(self.seconds * 1e9), len(items))
         self.items_in += len(items)
         self.items_out += len(outputs)
         self.filtered += len(items) - len(outputs)
-        return Part(outputs, origins, is_last=True)
+        return Part(outputs, origins, is_last=True, taken=len(items))
 
     def _every(self, items: list[Any], at: Places) -> list[Any]:
         """What each item gave, None included."""
@@ -278,7 +312,7 @@ class Stage:
     ) -> Iterator[Part]:
         outputs: list[Any] = []
         origins: list[int] = []
-        one_by_one, taken = self._seconds > ONE_BY_ONE, 0.0
+        one_by_one, taken = self.seconds > ONE_BY_ONE, 0.0
         started = part_started = perf_counter()
         for index, item in enumerate(items):
             at[0] = index
@@ -295,9 +329,9 @@ class Stage:
                 before, taken = taken, perf_counter() - started
                 self.times.add(int((taken - before) * 1e9))
         if items:
-            self._seconds = (perf_counter() - started) / len(items)
+            self.seconds = (perf_counter() - started) / len(items)
             if not one_by_one:
-                self.times.add(int(self._seconds * 1e9), len(items))
+                self.times.add(int(self.seconds * 1e9), len(items))
         yield Part(outputs, origins, is_last=True)
 
     def finish(self) -> Iterator[Any]:
@@ -371,6 +405,8 @@ NO_ITEM = object()
 """Stands for the item where there is none: in setup, generate, finish and teardown."""
 
 _END = object()
+
+_COUNTS = ("items_in", "items_out", "filtered", "added", "skipped", "dead", "retried")
 
 
 def is_given(node: ProcessorNode) -> bool:

@@ -203,7 +203,7 @@ class Stats:
         accounts: the bare account of each node of the graph, by its id.
         total: the account of the run as a whole.
         elapsed: seconds from the start of the run to its end.
-        widths: for each fork that follows the load, by its id, how wide it was when, and why.
+        widths: for each AUTO fork, by its id, how wide it was when, and why.
         counted: what each worker counted.
         samples: how it went over the time, at up to 256 times; none of the inline engine.
         is_complete: whether the run has come to its end. While it runs, items that are under way

@@ -68,3 +68,24 @@ def test_descriptors_that_can_not_be_sent_are_closed(ends):
     held = len(list(Path("/proc/self/fd").iterdir()))
     sender.send(["it"], pipes(3))
     assert len(list(Path("/proc/self/fd").iterdir())) == held
+
+
+def test_a_message_whose_receiver_is_broken_off_comes_once():
+    came, poller = [], Poller()
+
+    def receive(message):
+        came.append(message)
+        if message == ["first"]:
+            raise KeyboardInterrupt
+
+    one, two = Pipe()
+    sender, receiver = MessageEnd(one, came.append, Poller()), MessageEnd(two, receive, poller)
+    sender.send(["first"])
+    with pytest.raises(KeyboardInterrupt):
+        poller.wait(None)
+    sender.send(["second"])
+    sender.close()
+    receiver.read_all()
+    receiver.close()
+
+    assert came == [["first"], ["second"], None]

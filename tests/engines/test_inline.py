@@ -485,7 +485,7 @@ def test_the_processors_of_the_caller_are_not_changed():
     total, count = Total(0), Count()
     run(Feed() >> total, [1, 2])
     run(count, [1])
-    assert total.sum == 0
+    assert total.state == 0
     assert (count.count, count.model, hasattr(count, "memory")) == (0, None, False)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from conveyor import Feed, Join, Pipe, Processor, Source, WorkerDied
 from conveyor.engines.processes import crew, memory
-from tests.leaks import PATIENCE, Snapshot, leaks
+from conveyor.testing.leaks import PATIENCE, Snapshot, leaks
 
 BIG = 100_000
 """Items of an array that is large by far."""

@@ -227,7 +227,7 @@ class Simulation:
         self.plan = plan
         self.graph = graph
         self.chance = chance
-        self.ledger = Ledger(plan, window=chance.window, frames=chance.frames, size=chance.bytes)
+        self.ledger = self._new_ledger()
         self.moves: dict[Move, None] = {}
         """The moves that are possible."""
         self.weights: dict[Move, float] = {}
@@ -270,6 +270,10 @@ class Simulation:
         for wire in self._lay(plan.channels_with(self.attached)):
             self._join_upper(wire)
             self._join_lower(wire)
+
+    def _new_ledger(self) -> Ledger:
+        chance = self.chance
+        return Ledger(self.plan, window=chance.window, frames=chance.frames, size=chance.bytes)
 
     # -- building --
 
@@ -330,6 +334,7 @@ class Simulation:
             passes=KeyboardInterrupt,
             failed=lambda *_: None,
             is_source=planned.kind == "source",
+            restarts=planned.restarts > 0,
         )
         stage.setup()
         return stage

@@ -527,16 +527,16 @@ class MessageEnd:
             return
         buffer = self._buffer
         buffer += data
-        at = 0
-        while len(buffer) - at >= _SIZE.size:
-            (size,) = _SIZE.unpack_from(buffer, at)
-            start = at + _SIZE.size
-            if len(buffer) < start + size:
+        while len(buffer) >= _SIZE.size:
+            (size,) = _SIZE.unpack_from(buffer)
+            end = _SIZE.size + size
+            if len(buffer) < end:
                 break
-            message = pickle.loads(buffer[start : start + size])
-            at = start + size
+            message = pickle.loads(buffer[_SIZE.size : end])
+            # Before it is received: Ctrl-C may come in the midst of that, and what has been shown
+            # is not to be shown again.
+            del buffer[:end]
             self._receive(message)
-        del buffer[:at]
 
     def close(self) -> None:
         """Close the connection, and the descriptors that nobody has taken."""

@@ -27,7 +27,9 @@ from conveyor.engines.counters import Counted
 from conveyor.engines.letters import Failures
 from conveyor.engines.processes.actor import Accounts, Sink, SourceActor, taken_off
 from conveyor.engines.processes.channel import Poller
+from conveyor.engines.processes.durable import DurableReceiver, DurableSender, Log
 from conveyor.engines.processes.hand import Hand
+from conveyor.engines.processes.kept import Kept
 from conveyor.engines.processes.launch import fill_standard_streams
 from conveyor.engines.processes.load import LoadWatch
 from conveyor.engines.processes.memory import KEPT, Memory, create_arena
@@ -62,7 +64,7 @@ from conveyor.engines.processes.worker import (
 from conveyor.engines.samples import Sample, Sampler
 from conveyor.engines.tape import Tape
 from conveyor.engines.watch import Watch
-from conveyor.errors import ConveyorError
+from conveyor.errors import ConveyorError, StageTimeout, WorkerDied
 from conveyor.flow.scale import Decision
 from conveyor.plan import Plan
 from conveyor.plan.model import PARENT
@@ -79,11 +81,19 @@ GOODBYE_GRACE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """An end of a new channel, for the process that it goes to."""
+    """An end of a channel, for the process that it goes to.
+
+    Attributes:
+        channel: its number.
+        is_upper: whether it is the one that sends.
+        connection: the pipe.
+        log: the descriptor of its log; None where it has none.
+    """
 
     channel: int
     is_upper: bool
     connection: Connection
+    log: int | None = None
 
 
 @dataclass(slots=True)
@@ -139,6 +149,9 @@ class Crew:
         self._missing_accounts = 0
         self._state: Literal["working", "finishing", "stopping"] = "working"
         self._ends: set[Connection] = set()
+        self._kept = Kept(plan)
+        self._own_durable: list[DurableSender | DurableReceiver] = []
+        self._reported: dict[int, int] = {}
         self._warm = warm
         self._window = 4 * len(plan.workers) + 4
         self._feed: SourceActor | None = None
@@ -231,6 +244,8 @@ class Crew:
             hand.recorder.is_traced = self._is_traced
             self._hands[number] = hand
             hands.append(hand)
+            for worker in hand.workers:
+                self._reported.pop(worker, None)
             log.debug("process {} runs {}", hand.process.pid, ", ".join(hand.stages))
         return hands
 
@@ -241,11 +256,15 @@ class Crew:
             channel = self.plan.channels[number]
             source = self.plan.workers[channel.source].process
             target = self.plan.workers[channel.target].process
-            if source != target:
-                upper, lower = Pipe()
+            if channel.durable:
+                upper, lower, log_fd = self._kept.channel(number)
+            elif source != target:
+                upper, lower, log_fd = *Pipe(), None
                 self._ends |= {upper, lower}
-                ends[source].append(_End(number, True, upper))  # noqa: FBT003
-                ends[target].append(_End(number, False, lower))  # noqa: FBT003
+            else:
+                continue
+            ends[source].append(_End(number, True, upper, log_fd))  # noqa: FBT003
+            ends[target].append(_End(number, False, lower, log_fd))  # noqa: FBT003
         return ends
 
     def _instruct(
@@ -264,9 +283,14 @@ class Crew:
                 self._window,
                 self._warm,
                 environment,
-                self._region(),
+                None if self._is_restartable(hand) else self._region(),
+                self._kept.blame(hand.workers),
             )
-            hand.instruct(orders, self._given_away(own), self._memory)
+            memory = None if orders.region is None else self._memory
+            hand.instruct(orders, self._kept.journals(hand.workers), self._given_away(own), memory)
+
+    def _is_restartable(self, hand: Hand) -> bool:
+        return self.plan.workers[hand.workers[0]].restarts > 0
 
     def _region(self) -> int | None:
         """A region of the arena for a new process."""
@@ -277,12 +301,17 @@ class Crew:
     def _given_away(self, ends: Collection[_End]) -> list[int]:
         """The descriptors of ends that go to another process.
 
-        Were our copies kept, nobody would see the end of the other side.
+        Were our copies kept, nobody would see the end of the other side. Of channels that are
+        durable they are, since nobody is to see that.
         """
-        fds = [os.dup(end.connection.fileno()) for end in ends]
+        fds: list[int] = []
         for end in ends:
-            end.connection.close()
-            self._ends.discard(end.connection)
+            fds.append(os.dup(end.connection.fileno()))
+            if end.log is not None:
+                fds.append(os.dup(end.log))
+            else:
+                end.connection.close()
+                self._ends.discard(end.connection)
         return fds
 
     def _connect_own(
@@ -292,10 +321,16 @@ class Crew:
         if self._feed is not None:
             self._feed.way_out.outlet.attach(slots)
         for end in ends:
+            connection, log_end = end.connection, None
+            if end.log is not None:
+                connection = Connection(os.dup(connection.fileno()))
+                log_end = Log(os.dup(end.log))
             if end.is_upper:
-                connect_upper(self._feed, end.channel, end.connection, self._poller)
+                own = connect_upper(self._feed, end.channel, connection, log_end, self._poller)
             else:
-                connect_lower(self._sink, end.channel, end.connection, self._poller)
+                own = connect_lower(self._sink, end.channel, connection, log_end, self._poller)
+            if log_end is not None:
+                self._own_durable.append(own)
         for number in channels:
             channel = self.plan.channels[number]
             if {self._process(channel.source), self._process(channel.target)} == {PARENT}:
@@ -407,8 +442,11 @@ class Crew:
         if self._source_asks:
             self._on_source_asks()
 
-    def _on_counted(self, hand: Hand) -> None:
+    def _on_counted(self, hand: Hand, accounts: Accounts) -> None:
         """A worker has done its work. Once all have that were detached, it is a change."""
+        if accounts.run > self._reported.get(accounts.worker, 0):
+            self._reported[accounts.worker] = accounts.run
+            self._told(accounts)
         if not hand.has_left:
             return
         change = self._change
@@ -461,6 +499,8 @@ class Crew:
         self.accounts = Accounts()
         self._failures = failures
         self._is_traced = is_traced
+        self._kept.begin()
+        self._revive(self._kept.dead)
         for hand in self._hands.values():
             hand.recorder.is_traced = is_traced
         self._is_ending = self._source_asks = False
@@ -538,6 +578,7 @@ class Crew:
         if self.watch is not None:
             self.watch.look()
         self._follow_load()
+        self._revive(self._kept.due(monotonic()))
         for hand in self._timed():
             hand.end_if_overdue()
 
@@ -547,7 +588,7 @@ class Crew:
         patience = self.sampler.patience(now)
         if not self._is_settled:
             patience = min(patience, self.load.patience(now))
-        if any(self._timed()):
+        if any(self._timed()) or self._kept.dead:
             patience = min(patience, LOOK_SECONDS)
         return patience if self.watch is None else self.watch.patience(patience)
 
@@ -574,21 +615,22 @@ class Crew:
                 hand.has_taken_leave = True
             case (name, data) if name == FAILED:
                 self._error = self._error or unpack_error(data)
-            case (name, error, letter) if name == DROPPED:
-                self._on_dropped(error, letter)
+            case (name, error, letter, key) if name == DROPPED:
+                self._on_dropped(error, letter, key)
             case (name, stream, text) if name == PRINTED:
                 show(stream, text)
             case (name, accounts, has_left) if name == COUNTED:
-                self._told(accounts)
                 hand.has_left = has_left
-                self._on_counted(hand)
+                self._on_counted(hand, accounts)
             case (name, tapes) if name == TAPED:
                 self.accounts.tapes += tapes
             case other:
                 raise AssertionError(f"a worker sent {other!r}")
 
-    def _on_dropped(self, packed: bytes, letter: bytes | None) -> None:
+    def _on_dropped(self, packed: bytes, letter: bytes | None, key: tuple[int, ...] | None) -> None:
         """An item has failed for good, and the run goes on as long as it bears that."""
+        if not self._kept.is_new(key):
+            return
         error = unpack_error(packed)
         items = self._fed if self._feed is not None else self._source.recorder.made
         try:
@@ -603,13 +645,49 @@ class Crew:
         if self._state == "stopping" or (self._state == "finishing" and hand.has_taken_leave):
             return
         if not (hand.has_left and hand.has_taken_leave):
-            self._error = self._error or hand.died()
+            error = hand.died()
+            if self._state == "finishing" and self._is_restartable(hand):
+                log.warning("{}; all its work was done", error)
+                return
+            if self._state == "working" and self._error is None and self._may_revive(hand, error):
+                return
+            self._error = self._error or error
             return
         log.debug("process {} has left", hand.process.pid)
         del self._hands[hand.number]
         self.meters.leave(hand)
         hand.close()
         self._end_detaching()
+
+    def _may_revive(self, hand: Hand, error: WorkerDied | StageTimeout) -> bool:
+        """Bury a worker process that has died, if another one is to take its place."""
+        if not self._kept.bury(hand, error, monotonic()):
+            return False
+        log.warning("{}; it is started again, in place of process {}", error, hand.process.pid)
+        del self._hands[hand.number]
+        return True
+
+    def _revive(self, dead: Collection[Hand]) -> None:
+        """Start processes in place of those that died; nobody else has to know."""
+        for before in list(dead):
+            hand = Hand(
+                self.plan,
+                before.number,
+                self._poller,
+                self._on_message,
+                self._on_death,
+                before=before,
+            )
+            self._hands[hand.number] = hand
+            log.debug("process {} takes the place of {}", hand.process.pid, before.process.pid)
+            self._kept.revived(before)
+            mine = [
+                number
+                for number, channel in enumerate(self.plan.channels)
+                if hand.number in (self._process(channel.source), self._process(channel.target))
+            ]
+            ends = {hand.number: self._lay(mine)[hand.number]}
+            self._instruct([hand], self._attached, ends)
 
     # -- the end --
 
@@ -665,6 +743,10 @@ class Crew:
         for end in self._ends:
             end.close()
         self._ends.clear()
+        for own in self._own_durable:
+            own.close()
+        self._own_durable.clear()
+        self._kept.close()
         if self._memory is not None:
             self._memory.close()
             self._memory = None

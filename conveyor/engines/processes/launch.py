@@ -13,9 +13,18 @@ import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from multiprocessing import get_context, process, reduction, spawn, util
+from multiprocessing import (
+    forkserver,
+    get_context,
+    process,
+    reduction,
+    resource_tracker,
+    spawn,
+    util,
+)
 from multiprocessing.connection import Connection
 from multiprocessing.context import set_spawning_popen
 from multiprocessing.forkserver import ForkServer, read_signed
@@ -53,6 +62,14 @@ def start_fork_server(modules: Callable[[], Iterable[str]]) -> None:
         server.ensure_running()
     finally:
         os.environ.pop(MODULES, None)
+
+
+def kept_descriptors() -> set[int]:
+    """The descriptors that stay as long as this process: to fork servers and resource tracker."""
+    servers: list[Any] = [*_servers.values(), forkserver._forkserver]
+    tracker: Any = resource_tracker._resource_tracker
+    fds = [*(server._forkserver_alive_fd for server in servers), tracker._fd]
+    return {fd for fd in fds if fd is not None}
 
 
 def fill_standard_streams() -> None:
@@ -182,6 +199,15 @@ class WorkerProcess:
         code = self._process.exitcode
         # What the standard library says where the fork server died before the worker.
         return None if code == _UNKNOWN else code
+
+    def cpu_seconds(self) -> float | None:
+        """For how many seconds it has had a core up to now; None where it has ended."""
+        # What clock_getcpuclockid() makes of a process id.
+        clock = (~self.pid << 3) | 2
+        try:
+            return time.clock_gettime(clock)
+        except OSError:
+            return None
 
     def close(self) -> None:
         """Forget the process, which has ended."""

@@ -16,6 +16,7 @@ from conveyor.engines.letters import Failures
 from conveyor.engines.processes.actor import Accounts
 from conveyor.engines.processes.cores import physical_cores
 from conveyor.engines.processes.crew import Crew
+from conveyor.engines.processes.look import remember
 from conveyor.engines.running import measured_by, so_far
 from conveyor.engines.samples import Sample
 from conveyor.engines.stats import Stats, Width, account
@@ -41,6 +42,7 @@ def _need_descriptors(plan: Plan) -> None:
     """
     needed = (
         2 * len(plan.channels)
+        + 4 * sum(channel.durable for channel in plan.channels)
         + 7 * plan.processes
         + len(list(Path("/proc/self/fd").iterdir()))
         + 16
@@ -80,6 +82,7 @@ class Processes(Live[Any]):
         if self._crew is None and not self._is_closed:
             _need_descriptors(self.plan)
             crew = Crew(self.plan, cores=self._cores, warm=self._warm)
+            remember(crew)
             crew.start()
             self._crew = crew
             self._at_exit = util.Finalize(None, _end, (weakref.ref(self),), exitpriority=100)

@@ -33,8 +33,9 @@ from conveyor.engines.counters import (
 from conveyor.engines.histogram import Times
 from conveyor.engines.processes.large import Parcel
 from conveyor.engines.tape import Tape
+from conveyor.flow.progress import Entry
 
-_HEAD = 8 * 8
+_HEAD = 16 * 8
 _GAUGE = counters.FIELDS * 8
 """Bytes of the fields of the head, and of those of each gauge."""
 
@@ -44,8 +45,10 @@ _ROOM = 256 << 10
 # it is overdue, in nanoseconds, or 0 where it never is; the number of the worker, plus 1, or 0
 # where nothing is in work; the number of items in the batch; the bytes of its payload, or 0 where
 # it had no room; the items that a source has made in this run; whether the run is traced, which
-# the parent writes before the run begins.
+# the parent writes before the run begins; how many items of the batch were done before, which the
+# index does not count; the link that it came by, and its position there.
 _INDEX, _SPAN, _DEADLINE, _WORKER, _COUNT, _BYTES, _MADE, _TRACED = range(8)
+_FIRST, _LINK, _POSITION = range(8, 11)
 
 _TIMED = 8
 """The fields of a gauge that a look at the load needs are the first ones."""
@@ -68,6 +71,7 @@ class Reading:
         busy: seconds at work.
         starved: seconds that it waited for something to do.
         blocked: seconds that it waited for room to give on what it had done.
+        cpu: seconds for which it had a core, where that is known; the gauge itself does not.
     """
 
     items: int = 0
@@ -75,6 +79,7 @@ class Reading:
     busy: float = 0.0
     starved: float = 0.0
     blocked: float = 0.0
+    cpu: float | None = None
 
 
 _schedstat: list[int] = []
@@ -190,6 +195,12 @@ class Gauge:
         """How long its items took."""
         return Times(self._fields, counters.TIMES, counters.SERVICE)
 
+    @property
+    def state(self) -> tuple[int, float]:
+        """The state now, or 0 where it has not begun, and for how many seconds."""
+        since = self._fields[SINCE]
+        return self._fields[STATE], (perf_counter_ns() - since) / 1e9
+
     def read(self) -> Reading:
         """What it shows now of its load."""
         fields = list(self._fields[:_TIMED])
@@ -240,8 +251,18 @@ class Recorder:
         """The gauge of a worker of this process."""
         return Gauge(self._gauges[worker])
 
-    def begin(self, worker: int, count: int, payload: Sized | None) -> None:
-        """Note a batch that is going into work."""
+    def begin(
+        self, worker: int, count: int, payload: Sized | None, first: int = 0, entry: Entry = (0, 0)
+    ) -> None:
+        """Note a batch that is going into work.
+
+        Args:
+            worker: whose.
+            count: its items.
+            payload: those, pickled.
+            first: how many of them are done, which :attr:`place` counts, and the indexes do not.
+            entry: where it came from.
+        """
         fields = self.fields
         if isinstance(payload, Parcel):
             payload = payload.note
@@ -255,6 +276,8 @@ class Recorder:
         fields[_COUNT] = count
         fields[_INDEX] = 0
         fields[_SPAN] = 1
+        fields[_FIRST] = first
+        fields[_LINK], fields[_POSITION] = entry
         fields[_WORKER] = worker + 1
 
     def end(self) -> None:
@@ -297,8 +320,24 @@ class Recorder:
     @property
     def place(self) -> tuple[range, int]:
         """The indexes of the item in work, or of those it may be, and the size of its batch."""
-        index, count = self.fields[_INDEX], self.fields[_COUNT]
+        index, count = self.fields[_FIRST] + self.fields[_INDEX], self.fields[_COUNT]
         return range(index, min(index + self.fields[_SPAN], count)), count
+
+    @property
+    def entry(self) -> Entry:
+        """Where the batch came from, that is or was last in work."""
+        return self.fields[_LINK], self.fields[_POSITION]
+
+    @property
+    def key(self) -> tuple[int, ...] | None:
+        """What tells the item in work from all others, where another worker may have it again."""
+        link, position = self.entry
+        index = self.fields[_FIRST] + self.fields[_INDEX]
+        return (self.fields[_WORKER], link, position, index) if position else None
+
+    def forget(self) -> None:
+        """Let nothing be in work: who had that is gone."""
+        self.fields[_WORKER] = self.fields[_DEADLINE] = 0
 
     @property
     def payload(self) -> bytes:
