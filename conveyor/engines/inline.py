@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from time import perf_counter_ns
@@ -21,7 +21,7 @@ from conveyor.engines.careful import stage_for
 from conveyor.engines.histogram import Histogram, Times
 from conveyor.engines.letters import DeadLetter, Failures
 from conveyor.engines.running import so_far
-from conveyor.engines.stage import Stage, is_given, reason, short
+from conveyor.engines.stage import SAMPLE, Stage, is_given, reason, short
 from conveyor.engines.stats import Account, Figures, Stats, Width, account
 from conveyor.engines.tape import Lane, Span, Tape, Traced, timed
 from conveyor.errors import ConveyorError, JoinError, NotPicklable, UsageError
@@ -101,10 +101,10 @@ class Inline(Live[Any]):
         self._failures = Failures()
         self._fed = 0
         self._entered: Mapping[str, int] | None = None
-        self._tapes: list[Tape] = []
+        self._tapes: dict[str, Tape] = {}
         self._setups: dict[str, Span] = {}
-        self._outputs_of: dict[str, Callable[[Any], Iterator[Any]]] = {}
-        """What each stage gives for an item, and notes on its tape if the run is traced."""
+        self._process = self._processed
+        """Lets a stage process an item; a traced run has it kept on a tape."""
 
     def start(self) -> None:
         """Set all processors up."""
@@ -181,8 +181,7 @@ class Inline(Live[Any]):
         for stage in self._stages.values():
             stage.begin()
             stage.times = Times()
-        self._outputs_of = {name: stage.timed for name, stage in self._stages.items()}
-        self._tapes = []
+        self._tapes, self._process = {}, self._processed
         if self._is_traced:
             self._trace()
         self._setups = {}
@@ -194,21 +193,24 @@ class Inline(Live[Any]):
 
     def _trace(self) -> None:
         """Let each stage keep what it does in this run."""
+        self._process = self._processed_on_tape
         for number, lane in self._lanes().items():
             if lane.name in self._stages:
-                tape = Tape(number)
-                self._tapes.append(tape)
+                tape = self._tapes[lane.name] = Tape(number)
                 if lane.name in self._setups:
                     tape.add(self._setups[lane.name])
-                self._outputs_of[lane.name] = partial(self._timed, tape, self._stages[lane.name])
 
-    def _timed(self, tape: Tape, stage: Stage, item: Any) -> Iterator[Any]:
-        return timed(tape, stage.timed(item), lambda: (2 * self._fed - 1,))
+    def _processed_on_tape(self, stage: str, item: Any) -> Iterator[Any]:
+        (onwards,) = self.graph.out_edges[stage]
+        at = self._stages[stage]
+        outputs = at.outputs(item) if at.samples and at.items_in % SAMPLE else at.timed(item)
+        for output in timed(self._tapes[stage], outputs, lambda: (2 * self._fed - 1,)):
+            yield from self._through(onwards, output)
 
     def _generated(self, source: str) -> Iterator[Any]:
         items = self._stages[source].generate()
-        tapes = [tape for tape in self._tapes if self._lanes()[tape.worker].name == source]
-        return timed(tapes[0], items, lambda: (2 * self._fed + 1,)) if tapes else items
+        tape = self._tapes.get(source)
+        return items if tape is None else timed(tape, items, lambda: (2 * self._fed + 1,))
 
     def _lanes(self) -> dict[int, Lane]:
         graph = self.graph
@@ -234,7 +236,7 @@ class Inline(Live[Any]):
         return found
 
     def _traced(self) -> Traced:
-        return Traced(self._lanes(), self._tapes, has_pipes=False)
+        return Traced(self._lanes(), list(self._tapes.values()), has_pipes=False)
 
     def _entering(self, items: Iterable[Any]) -> Iterator[Any]:
         """Let the items in at the start of the graph, and give what comes out at its end."""
@@ -259,7 +261,7 @@ class Inline(Live[Any]):
             case OutputNode():
                 yield item
             case ProcessorNode():
-                yield from self._processed(target.id, item)
+                yield from self._process(target.id, item)
             case ForkNode(kind="replicated"):
                 yield from self._replicated(target, item)
             case ForkNode():
@@ -275,7 +277,9 @@ class Inline(Live[Any]):
 
     def _processed(self, stage: str, item: Any) -> Iterator[Any]:
         (onwards,) = self.graph.out_edges[stage]
-        for output in self._outputs_of[stage](item):
+        at = self._stages[stage]
+        untimed = at.samples and at.items_in % SAMPLE
+        for output in at.outputs(item) if untimed else at.timed(item):
             yield from self._through(onwards, output)
 
     def _replicated(self, fork: ForkNode, item: Any) -> Iterator[Any]:
@@ -428,7 +432,7 @@ class Replay(Inline):
             self._fed += 1
             if self.watch is not None:
                 self.watch.look()
-            yield from self._processed(stage, _copied(stage, letter.item))
+            yield from self._process(stage, _copied(stage, letter.item))
             for join in self._zips:
                 # Its other parts are not there, so it leaves this one out, as always.
                 yield from self._zipped(join)

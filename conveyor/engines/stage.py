@@ -112,7 +112,7 @@ class Stage:
         """Whether ``process`` yields any number of outputs, rather than returning one."""
         self.times = Times()
         """How long its items took."""
-        self._samples = False
+        self.samples = False
         """Whether items are so cheap that some of them stand for all; see `timed`."""
         self.items_in = self.items_out = self.filtered = self.added = 0
         self.skipped = self.dead = self.retried = 0
@@ -228,13 +228,9 @@ class Stage:
     def timed(self, item: Any) -> Iterator[Any]:
         """What the processor gives for one item; how long that takes is counted.
 
-        Of cheap items one in ``SAMPLE`` is, and stands for the others.
+        Where `samples` is set, it counts for ``SAMPLE`` items, and is asked for one of so many.
         """
-        if self._samples and self.items_in % SAMPLE:
-            return self.outputs(item)
-        return self._timed_alone(item, SAMPLE if self._samples else 1)
-
-    def _timed_alone(self, item: Any, weight: int) -> Iterator[Any]:
+        weight = SAMPLE if self.samples else 1
         taken, started = 0, perf_counter_ns()
         for output in self.outputs(item):
             taken += perf_counter_ns() - started
@@ -242,7 +238,7 @@ class Stage:
             started = perf_counter_ns()
         taken += perf_counter_ns() - started
         self.times.add(taken, weight)
-        self._samples = taken < CHEAP and self.items_in >= SAMPLE
+        self.samples = taken < CHEAP and self.items_in >= SAMPLE
 
     def batch(self, batch: Batch) -> Iterator[Part]:
         """What the processor gives for a batch, in one part or, where it is slow, in more."""
