@@ -11,6 +11,7 @@ from conveyor.dsl.links import AUTO, BalancedFork, Join, Pipe, ReplicatedFork
 from conveyor.dsl.pipeline import Pipeline
 from conveyor.dsl.processor import Feed, Processor, Source, processor, source
 from conveyor.engines.letters import DeadLetter, DeadLetters
+from conveyor.engines.snapshot import Snapshot
 from conveyor.errors import (
     AccountError,
     ConstructionError,
@@ -50,6 +51,7 @@ __all__ = [
     "Pipeline",
     "Processor",
     "ReplicatedFork",
+    "Snapshot",
     "Source",
     "StageError",
     "StageTimeout",

@@ -29,6 +29,12 @@ def debug(message: str, *arguments: object) -> None:
         logger.opt(depth=1).debug(message, *arguments)
 
 
+def warning(message: str, *arguments: object) -> None:
+    """Log what people should know of."""
+    if (logger := loaded()) is not None:
+        logger.opt(depth=1).warning(message, *arguments)
+
+
 def loaded() -> Any:
     """Loguru's logger, or None where nobody has imported it."""
     return getattr(sys.modules.get(_LOGURU), "logger", None)

@@ -266,73 +266,85 @@ class Gaps(Processor[Any, Any]):
         yield number(item) * self.n
 
 
-class Running(Processor[Any, int]):
+class Recovers(Processor[Any, Any]):
+    """Has its state in one attribute, and tells it."""
+
+    state: Any
+
+    def snapshot(self):
+        return self.state
+
+    def restore(self, state):
+        self.state = state
+
+
+class Running(Recovers):
     """The sum so far: it depends on the order."""
 
     def __init__(self, n: int) -> None:
-        self.sum = n
+        self.state = n
 
     def process(self, item):
-        self.sum += number(item)
-        return self.sum
+        self.state += number(item)
+        return self.state
 
 
-class Total(Processor[Any, int]):
+class Total(Recovers):
     """The sum at the end."""
 
     def __init__(self, n: int) -> None:
-        self.sum = n
+        self.state = n
 
     def process(self, item):
-        self.sum += number(item)
+        self.state += number(item)
 
     def finish(self):
-        return self.sum
+        return self.state
 
 
-class Tally(Processor[Any, Any]):
+class Tally(Recovers):
     """Hands items on, and says at the end how many there were."""
 
     def __init__(self, n: int) -> None:
-        self.count = n
+        self.state = n
 
     def process(self, item):
-        self.count += 1
+        self.state += 1
         return item
 
     def finish(self):
-        return self.count
+        return self.state
 
 
-class Farewell(Processor[Any, Any]):
+class Farewell(Recovers):
     """Gives two things at the end, one of them None."""
 
     def __init__(self, n: int) -> None:
-        self.count = n
+        self.state = n
 
     def process(self, item):
-        self.count += 1
+        self.state += 1
         return item
 
     def finish(self):
-        yield self.count
+        yield self.state
         yield None
 
 
-class Fussy(Processor[Any, Any]):
+class Fussy(Recovers):
     """Fails on some items for good, and on some only at first, always after it gave something."""
 
     def __init__(self, n: int) -> None:
         self.n = n
-        self.is_second = False
+        self.state = False  # whether this is the second attempt
 
     def process(self, item):
         yield item
         rest = (number(item) - self.n) % 4
-        self.is_second = not self.is_second
-        if rest == 0 or (rest == 1 and self.is_second):
+        self.state = not self.state
+        if rest == 0 or (rest == 1 and self.state):
             raise ValueError(f"not {item!r}")
-        self.is_second = False
+        self.state = False
 
 
 @processor

@@ -69,7 +69,8 @@ def test_the_blocks_of_a_page_print_what_they_say(page, tmp_path):
 
     for picture in tmp_path.glob("*.svg"):  # what a page draws is the picture that it shows
         shown = ROOT / "docs" / "pictures" / picture.name
-        assert picture.read_text("utf-8") == shown.read_text("utf-8")
+        if f"pictures/{picture.name})" in page.read_text("utf-8"):
+            assert picture.read_text("utf-8") == shown.read_text("utf-8")
 
 
 @pytest.mark.parametrize("page", named(README, *GUIDES))

@@ -13,11 +13,20 @@ from contextlib import ExitStack, closing, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from conveyor import ConstructionError, ConveyorError, DeadLetters, UsageError, __version__
+from conveyor import (
+    ConstructionError,
+    ConveyorError,
+    DeadLetter,
+    DeadLetters,
+    UsageError,
+    __version__,
+)
 from conveyor.cli.records import FORMATS, Items, RecordError
 from conveyor.cli.target import TargetError, UserError, load
-from conveyor.engines.base import explain, open_engine, see_that_it_travels
+from conveyor.engines.base import Live, explain, open_engine, see_that_it_travels
+from conveyor.engines.files import see_that_writable, write_whole
 from conveyor.graph.draw import PICTURES, picture
+from conveyor.seeing.report import report
 
 OK, FAILED, USAGE, INTERRUPTED, CLOSED = 0, 1, 2, 130, 141
 
@@ -138,33 +147,71 @@ def _explain(args: argparse.Namespace, out: TextIO) -> int:
 
 
 def _run(args: argparse.Namespace, out: TextIO) -> int:
-    graph = load(args.target).compile()
+    pipeline = load(args.target)
+    graph = pipeline.compile()
     takes_items = any(node.kind == "feed" for node in graph.processors)
     if args.input is not None and not takes_items:
         raise UsageError(f"{args.target} starts with a source, so it takes no --input")
     with ExitStack() as files:
-        live = open_engine(graph, once=True, **_named(args, _RUN))
+        live = open_engine(graph, once=True, written=pipeline, **_named(args, _RUN))
+        keep = _Report(args.report, live) if args.report is not None else None
         items = None
         if takes_items:
             source = files.enter_context(_input(args.input))
             items = Items(FORMATS[args.format], source.fileno())
         target = files.enter_context(_output(args.output, out))
-        stream = live.stream(items, max_failures=args.max_failures)
+        stream = live.stream(
+            items, max_failures=args.max_failures, progress=args.progress, trace=args.trace
+        )
+        # On a terminal that shows the progress, too, outputs are printed as all else is: above it.
+        is_shared = args.progress and target.isatty() and sys.stderr.isatty()
         files.callback(_leave, stream.dead_letters, args.dead_letters)
+        if keep is not None:
+            files.push(keep.write)
         with live, closing(stream) as outputs:
             # What a program reads, or a person, is to get there at once.
             waits = stat.S_ISREG(os.fstat(target.fileno()).st_mode)
             for text in FORMATS[args.output_format or args.format].write(outputs):
-                target.write(text)
+                (sys.stdout if is_shared else target).write(text)
                 if not waits:
                     target.flush()
                 if args.dead_letters is None:
+                    if keep is not None:
+                        keep.take(stream.dead_letters)
                     _tell_of(stream.dead_letters)
         target.flush()
     if args.json:
         stats = live.stats()
         sys.stderr.write(json.dumps(None if stats is None else stats.to_dict()) + "\n")
     return OK
+
+
+class _Report:
+    """The report of a run, written at its end, however that comes."""
+
+    MOST = 1000
+    """The most dead letters that are kept for it."""
+
+    def __init__(self, path: str, live: Live[Any]) -> None:
+        self._path = Path(path).absolute()
+        see_that_writable(self._path, "the report")
+        self._live = live
+        self._letters: list[DeadLetter] = []
+
+    def take(self, letters: DeadLetters) -> None:
+        """Keep dead letters that are about to be forgotten."""
+        self._letters += letters[: self.MOST - len(self._letters)]
+
+    def write(self, _: object, error: BaseException | None, __: object) -> bool:
+        """Write it: of a run that has ended with this error, if any."""
+        stats = self._live.stats() if error is None else self._live.broken_off
+        if stats is not None:
+            self.take(self._live.dead_letters)
+            page = report(
+                stats, written=repr(self._live.written), letters=self._letters, error=error
+            )
+            write_whole(self._path, page.encode("utf-8", "backslashreplace"))
+        return False
 
 
 def _tell_of(letters: DeadLetters) -> None:
@@ -265,6 +312,15 @@ def _parser() -> argparse.ArgumentParser:
         "--dead-letters",
         metavar="FILE",
         help="where items go that failed for good; they are told on the standard error",
+    )
+    run.add_argument(
+        "--progress", action="store_true", help="show how far it has got, on the standard error"
+    )
+    run.add_argument(
+        "--trace", metavar="FILE", help="where a trace of the run goes, for https://ui.perfetto.dev"
+    )
+    run.add_argument(
+        "--report", metavar="FILE", help="where a report of the run goes: one page for a browser"
     )
     _add_json(run, "the account of every item, to the standard error")
     return parser

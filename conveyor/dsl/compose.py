@@ -12,9 +12,9 @@ from conveyor.dsl import normal
 from conveyor.dsl.element import Element, is_element, is_element_class
 from conveyor.dsl.links import BalancedFork, Fork, Join, Pipe, ReplicatedFork
 from conveyor.dsl.normal import Atoms
-from conveyor.dsl.options import changed
+from conveyor.dsl.options import changed, see_that_it_restarts
 from conveyor.dsl.pipeline import Pipeline
-from conveyor.dsl.processor import Feed, Processor, shown
+from conveyor.dsl.processor import Feed, Processor, shown, with_settings
 from conveyor.dsl.rules import Broken, Fault, refuse
 from conveyor.dsl.site import caller
 from conveyor.dsl.text import binary_fault, call_fault, operand
@@ -108,22 +108,23 @@ def _sequence(
     operator: str, left: Element[Any, Any], right: Element[Any, Any], found: list[Broken]
 ) -> Element[Any, Any]:
     link: tuple[Element[Any, Any], ...] = (Pipe(),)
+    before, behind = normal.atoms_of(left), normal.atoms_of(right)
     if operator == "&":
-        joins_itself = normal.begins_with_join(right._atoms)
-        if not normal.is_open(left._atoms):
+        joins_itself = normal.begins_with_join(behind)
+        if not normal.is_open(before):
             found.append(_unjoinable(left, right))
             if joins_itself:
                 return right
         elif not joins_itself:
             link = (Join(),)
-    atoms = normal.extend(left._atoms, (*link, *right._atoms))
+    atoms = normal.extend(before, (*link, *behind))
     return Pipeline._of(atoms, tail=tail(right))
 
 
 def _unjoinable(left: Element[Any, Any], right: Element[Any, Any]) -> Broken:
     hint = "open a fork with * or % first"
     with suppress(Broken):
-        piped = Pipeline._of(normal.extend(left._atoms, right._atoms))
+        piped = Pipeline._of(normal.extend(normal.atoms_of(left), normal.atoms_of(right)))
         hint += f"; or, with nothing to join, write: {piped!r}"
     return Broken("join", "nothing to join: `&` needs an open fork on its left", hint)
 
@@ -157,7 +158,7 @@ def _left_branch(kind: type[Fork[Any, Any]], left: object, right: object) -> Ato
     element = admit(left)
     if isinstance(element, Fork) and type(element) is not kind:
         _refuse_mixed(element, kind.operator, right)
-    return normal.branch(element._atoms)
+    return normal.branch(normal.atoms_of(element))
 
 
 def _right_branches(kind: type[Fork[Any, Any]], left: object, right: object) -> Atoms | int | Auto:
@@ -168,7 +169,7 @@ def _right_branches(kind: type[Fork[Any, Any]], left: object, right: object) -> 
         return right
     if _is_number(right) or isinstance(right, bool):
         return width(right)
-    return normal.branch(admit(right)._atoms)
+    return normal.branch(normal.atoms_of(admit(right)))
 
 
 def _is_number(value: object) -> bool:
@@ -224,7 +225,7 @@ def fork_branches(kind: type[Fork[Any, Any]], branches: Sequence[object]) -> tup
     admitted: list[Atoms] = []
     for index, branch in enumerate(branches):
         try:
-            admitted.append(normal.branch(admit(branch)._atoms))
+            admitted.append(normal.branch(normal.atoms_of(admit(branch))))
         except Broken as broken:
             faults.append(call_fault(broken, name, tuple(branches), index))
     if not branches:
@@ -267,13 +268,16 @@ def with_options(element: Element[Any, Any], options: Mapping[str, Any]) -> Any:
             return type(atom)._of([tuple(map(on, branch)) for branch in atom.branches], atom.auto)
         if isinstance(atom, Processor) and not isinstance(atom, Feed):
             count += 1
-            return atom._with(_settings=changed(atom._settings, options))
+            if options.get("restarts"):
+                see_that_it_restarts(atom, Processor.finish)
+            copy: Element[Any, Any] = with_settings(atom, changed(atom._conveyor.settings, options))
+            return copy
         return atom
 
     if not isinstance(element, Pipeline):
         replaced: Element[Any, Any] = on(element)
     else:
-        replaced = Pipeline._of(tuple(map(on, element._atoms)), tail=element._tail)
+        replaced = Pipeline._of(tuple(map(on, normal.atoms_of(element))), tail=element._tail)
     if count == 0:
         raise UsageError(f"{element!r} has no worker, so there is nothing to set options for")
     if count > 1 and "name" in options:

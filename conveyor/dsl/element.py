@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     )
     from conveyor.engines.base import Live, Results, Stream
     from conveyor.engines.letters import DeadLetter
+    from conveyor.engines.snapshot import Snapshot
     from conveyor.graph import Auto, Graph
 
 
@@ -51,7 +52,8 @@ class Element(Generic[In, Out, Ends]):
     """A part of a pipeline, from one processor to a whole expression.
 
     Elements are immutable values: an operator returns a new element and changes neither
-    operand. Using one element twice makes two nodes.
+    operand. Using one element twice makes two nodes. In a subclass all private names are the
+    user's, but for ``_conveyor``.
 
     ``a >> b`` is a pipe, ``a * b`` a replicated fork, ``a % b`` a balanced fork and ``a & b``
     a join. ``==`` is equality of meaning: ``(a >> b) >> c == a >> (b >> c)``.
@@ -273,34 +275,28 @@ class Element(Generic[In, Out, Ends]):
     else:
 
         def __rshift__(self, other):
-            return self._compose(">>", self, other)
+            return _compose(">>", self, other)
 
         def __rrshift__(self, other):
-            return self._compose(">>", other, self)
+            return _compose(">>", other, self)
 
         def __mul__(self, other):
-            return self._compose("*", self, other)
+            return _compose("*", self, other)
 
         def __rmul__(self, other):
-            return self._compose("*", other, self)
+            return _compose("*", other, self)
 
         def __mod__(self, other):
-            return self._compose("%", self, other)
+            return _compose("%", self, other)
 
         def __rmod__(self, other):
-            return self._compose("%", other, self)
+            return _compose("%", other, self)
 
         def __and__(self, other):
-            return self._compose("&", self, other)
+            return _compose("&", self, other)
 
         def __rand__(self, other):
-            return self._compose("&", other, self)
-
-    @staticmethod
-    def _compose(operator: str, left: object, right: object) -> Any:
-        from conveyor.dsl.compose import compose
-
-        return compose(operator, left, right)
+            return _compose("&", other, self)
 
     def __bool__(self) -> NoReturn:  # noqa: PLE0304 - it never returns
         from conveyor.dsl.compose import refuse_truth
@@ -309,31 +305,23 @@ class Element(Generic[In, Out, Ends]):
 
     # -- what it is --
 
-    @property
-    def _atoms(self) -> tuple[Element[Any, Any], ...]:
-        """The normal form: a flat sequence of processors, pipes, forks and joins."""
-        return (self,)
-
-    def _key(self) -> object:
-        """What equality of meaning compares, for an element that is no sequence."""
-        raise NotImplementedError
-
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Element):
+        if not is_element(other):
             return NotImplemented
-        from conveyor.dsl.normal import key
+        from conveyor.dsl.normal import atoms_of, key
 
-        return key(self._atoms) == key(other._atoms)
+        return key(atoms_of(self)) == key(atoms_of(other))
 
     def __hash__(self) -> int:
-        from conveyor.dsl.normal import key
+        from conveyor.dsl.normal import atoms_of, key
 
-        return hash(key(self._atoms))
+        return hash(key(atoms_of(self)))
 
     def __repr__(self) -> str:
+        from conveyor.dsl.normal import atoms_of
         from conveyor.dsl.text import written
 
-        return written(self._atoms).text
+        return written(atoms_of(self)).text
 
     def options(self, **options: Unpack[Options]) -> Self:
         """This element with settings for its worker; in a sequence, for every processor in it.
@@ -422,6 +410,8 @@ class Element(Generic[In, Out, Ends]):
         ordered: bool = False,
         processes: int | None = None,
         max_failures: float | None = None,
+        progress: bool | Callable[[Snapshot], object] = False,
+        trace: str | Path | None = None,
     ) -> Results[Out]:
         """Run this pipeline to its end.
 
@@ -434,6 +424,13 @@ class Element(Generic[In, Out, Ends]):
             max_failures: how many items may fail for good, where ``on_error`` lets the run go on:
                 a count, or a share of the items (a float between 0 and 1), which counts once 100
                 items have gone in, and at the end. An item that fails in two branches is two.
+            progress: True for a live view on the standard error, or lines where that is no
+                terminal; or a function that is called with a :class:`Snapshot` some times a
+                second, between batches, and at the end. What it raises ends the run.
+            trace: a file for a trace of the run, to be opened in Perfetto (https://ui.perfetto.dev)
+                or chrome://tracing: what every worker did when, and the way of every batch. It is
+                written at the end, also of a run that fails; of long runs, it shows the beginning
+                and the end.
 
         Returns:
             A list of the outputs, with ``.stats`` and ``.dead_letters``.
@@ -443,8 +440,8 @@ class Element(Generic[In, Out, Ends]):
             TooManyFailures: more items failed than ``max_failures`` allows.
             ConveyorError: a stage failed; nothing is left running.
         """
-        with self.open(engine=engine, ordered=ordered, processes=processes, _once=True) as live:
-            return live.run(items, max_failures=max_failures)
+        live = self.open(engine=engine, ordered=ordered, processes=processes, _once=True)
+        return live.run_once(items, max_failures, trace, progress)
 
     def stream(
         self,
@@ -455,6 +452,8 @@ class Element(Generic[In, Out, Ends]):
         ordered: bool = False,
         processes: int | None = None,
         max_failures: float | None = None,
+        progress: bool | Callable[[Snapshot], object] = False,
+        trace: str | Path | None = None,
     ) -> Stream[Out]:
         """Run this pipeline lazily: give each output as it comes.
 
@@ -463,7 +462,7 @@ class Element(Generic[In, Out, Ends]):
         ``.dead_letters``.
         """
         live = self.open(engine=engine, ordered=ordered, processes=processes, _once=True)
-        return live.stream_once(items, max_failures)
+        return live.stream_once(items, max_failures, trace, progress)
 
     def replay(self, letters: Iterable[DeadLetter], /, *, engine: str = "inline") -> Results[Out]:
         """Run dead letters again, each from the stage where it failed.
@@ -482,7 +481,7 @@ class Element(Generic[In, Out, Ends]):
         """
         from conveyor.engines.base import open_replay
 
-        with open_replay(self.compile(), letters, engine=engine) as live:
+        with open_replay(self.compile(), letters, engine=engine, written=self) as live:
             return live.run()
 
     def open(
@@ -506,8 +505,19 @@ class Element(Generic[In, Out, Ends]):
         from conveyor.engines.base import open_engine
 
         return open_engine(
-            self.compile(), engine=engine, ordered=ordered, processes=processes, once=_once
+            self.compile(),
+            engine=engine,
+            ordered=ordered,
+            processes=processes,
+            once=_once,
+            written=self,
         )
+
+
+def _compose(operator: str, left: object, right: object) -> Any:
+    from conveyor.dsl.compose import compose
+
+    return compose(operator, left, right)
 
 
 def is_element(value: object) -> TypeIs[Element[Any, Any]]:

@@ -65,9 +65,6 @@ class Pipe(_Frozen, Element[T, T, Passing]):
             raise UsageError(f"Pipe(capacity=...) takes an int of 1 or more, not {capacity!r}")
         self._set(capacity=capacity)
 
-    def _key(self) -> object:
-        return ("pipe", self.capacity)
-
     def __reduce__(self) -> tuple[Any, ...]:
         return (Pipe, (self.capacity,))
 
@@ -93,11 +90,6 @@ class Fork(_Frozen, Element[In, Out, Ends]):
         fork = cls.__new__(cls)
         fork._set(branches=tuple(branches), auto=auto)
         return fork
-
-    def _key(self) -> object:
-        from conveyor.dsl.normal import key
-
-        return (self.kind, self.auto, tuple(key(branch) for branch in self.branches))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_fork, (type(self), self.branches, self.auto))
@@ -225,9 +217,6 @@ class Join(_Frozen, Element[In, Out, Ends]):
             kinds = ", ".join(map(repr, get_args(JoinHow)))
             raise UsageError(f"Join(how=...) takes one of {kinds}, not {how!r}")
         self._set(how=how)
-
-    def _key(self) -> object:
-        return ("join", self.how)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Join, (self.how,))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from conveyor.dsl.element import Element
 from conveyor.dsl.links import Fork, Join, Pipe
-from conveyor.dsl.normal import Atoms, begins_with_join, without_plain_pipe
+from conveyor.dsl.normal import Atoms, atoms_of, begins_with_join, without_plain_pipe
 from conveyor.dsl.options import shown as shown_settings
 from conveyor.dsl.processor import Feed, Processor, Source, Wrapped, arguments, label, node_name
 from conveyor.dsl.rules import Broken, Fault, refuse
@@ -25,7 +25,7 @@ def compiled(element: Element[Any, Any]) -> Graph:
     Raises:
         ConstructionError: it breaks construction rules; all of them are told.
     """
-    atoms = element._atoms
+    atoms = atoms_of(element)
     text = written(atoms)
     broken = [*_start(atoms), *_uncallable(atoms)]
     lowered = None
@@ -91,7 +91,9 @@ def lower(atoms: Atoms) -> Lowered:
     lay = _Layer()
     tails = [lay.tail(None)]
     if not isinstance(atoms[0], (Source, Feed)):
-        tails = [lay.node(ProcessorNode("feed", "feed", "Feed()"), tails)]
+        # What the user calls a stage goes before: this node is nowhere in the expression.
+        named = {node_name(atom) for _, atom in walk(atoms) if isinstance(atom, Processor)}
+        tails = [lay.node(ProcessorNode(lay.name("feed", named), "feed", "Feed()"), tails)]
     tails = lay.sequence(atoms, (), tails)
     lay.node(OutputNode(), tails)
     edges = tuple(edge for _, edge in sorted(lay.edges, key=lambda pair: pair[0]))
@@ -119,9 +121,10 @@ class _Layer:
         self._ranks += 1
         return _Tail(node, self._ranks)
 
-    def name(self, wanted: str) -> str:
+    def name(self, wanted: str, besides: Collection[str] = ()) -> str:
+        """An id that no other node has, and that is none of ``besides``."""
         name, number = wanted, 1
-        while name in self._ids:
+        while name in self._ids or name in besides:
             number += 1
             name = f"{wanted}.{number}"
         self._ids.add(name)
@@ -160,8 +163,9 @@ class _Layer:
         kind: StageKind = "processor"
         if isinstance(atom, (Feed, Source)):
             kind = "feed" if isinstance(atom, Feed) else "source"
-        text = label(atom) + shown_settings(atom._settings)
-        return self.node(ProcessorNode(name, kind, text, atom._settings, atom), tails)
+        settings = atom._conveyor.settings
+        text = label(atom) + shown_settings(settings)
+        return self.node(ProcessorNode(name, kind, text, settings, atom), tails)
 
     def fork(self, atom: Fork[Any, Any], path: Path, tails: list[_Tail]) -> tuple[str, list[_Tail]]:
         name = self.name("fork")

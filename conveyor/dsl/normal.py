@@ -16,7 +16,8 @@ from typing import Any
 
 from conveyor.dsl.element import Element
 from conveyor.dsl.links import Fork, Join, Pipe
-from conveyor.dsl.processor import Feed, Source, label
+from conveyor.dsl.pipeline import Pipeline
+from conveyor.dsl.processor import Feed, Processor, Source, instance_of, label
 from conveyor.dsl.rules import Broken
 from conveyor.graph import Auto
 
@@ -24,9 +25,30 @@ Atom = Element[Any, Any]
 Atoms = tuple[Atom, ...]
 
 
+def atoms_of(element: Element[Any, Any]) -> Atoms:
+    """The normal form of an element."""
+    return element._parts if isinstance(element, Pipeline) else (element,)
+
+
 def key(atoms: Atoms) -> object:
     """What two sequences that mean the same have in common."""
-    return tuple(atom._key() for atom in atoms)
+    return tuple(map(_key, atoms))
+
+
+def _key(atom: Atom) -> object:
+    match atom:
+        case Feed():
+            return ("feed",)
+        case Processor():
+            return ("processor", id(instance_of(atom)), atom._conveyor.settings)
+        case Pipe(capacity=capacity):
+            return ("pipe", capacity)
+        case Join(how=how):
+            return ("join", how)
+        case Fork(kind=kind, auto=auto, branches=branches):
+            return (kind, auto, tuple(map(key, branches)))
+        case _:
+            raise TypeError(f"{type(atom).__name__} has no meaning")
 
 
 def extend(atoms: Atoms, more: Iterable[Atom]) -> Atoms:

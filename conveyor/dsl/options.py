@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from conveyor.errors import UsageError
 from conveyor.graph import Settings
@@ -65,6 +65,32 @@ def changed(settings: Settings, options: Mapping[str, Any]) -> Settings:
         if not accepts(value):
             raise UsageError(f"options({name}=...) takes {wanted}, not {value!r}")
     return replace(settings, **options)
+
+
+def see_that_it_restarts(processor: Any, nothing: object) -> None:
+    """See that a processor may be started again in the middle of a run.
+
+    Args:
+        processor: the processor.
+        nothing: the ``finish`` that does nothing.
+
+    Raises:
+        UsageError: it may not; what to do is said.
+    """
+    kind = cast("Any", type(processor))
+    if hasattr(kind, "generate"):
+        raise UsageError(
+            f"options(restarts=...): {processor!r} is a source, and what it gave before it died "
+            "can't be told from what it would give again: leave it out for the source"
+        )
+    if kind.finish is not nothing and not (
+        callable(getattr(kind, "snapshot", None)) and callable(getattr(kind, "restore", None))
+    ):
+        raise UsageError(
+            f"options(restarts=...): {processor!r} gathers state until finish(), which would be "
+            "lost when its worker dies: define snapshot(self), which gives the state, and "
+            "restore(self, state), which takes it up"
+        )
 
 
 def shown(settings: Settings) -> str:

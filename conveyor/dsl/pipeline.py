@@ -44,10 +44,6 @@ class Pipeline(_Frozen, Element[In, Out, Ends]):
         pipeline._set(_parts=tuple(atoms), _tail=tail)
         return pipeline
 
-    @property
-    def _atoms(self) -> tuple[Element[Any, Any], ...]:
-        return self._parts
-
     def _warn(self, elements: Sequence[Element[Any, Any]], place: int) -> None:
         before, behind = elements[place - 1], elements[place]
         _, level = caller()
@@ -77,10 +73,11 @@ def _laid(
     for place, value in enumerate(elements):
         try:
             element = admit(value)
-            head = kind_of(element._atoms[0])
+            more = normal.atoms_of(element)
+            head = kind_of(more[0])
             if ends_in and head != "pipe" and ends_in not in _MAY_PRECEDE[head]:
                 missing.append(place)
-            atoms = normal.extend(atoms, element._atoms)
+            atoms = normal.extend(atoms, more)
             ends_in = tail(element)
         except Broken as broken:
             faults.append(call_fault(broken, "Pipeline", tuple(elements), place))

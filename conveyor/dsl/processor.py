@@ -6,6 +6,8 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from operator import length_hint
 from typing import TYPE_CHECKING, Any, Generic, Never, NoReturn, Self, overload
 
 from conveyor.dsl.element import Element, is_element, is_element_class
@@ -27,6 +29,24 @@ MYPY = False
 """What mypy, and no other, takes for True."""
 
 
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What we keep in a processor, in one attribute: all other private names are the user's.
+
+    Attributes:
+        settings: what ``options`` set.
+        origin: the instance that the user made, of which this is a copy with options.
+        has_arguments: whether it was made with any.
+    """
+
+    settings: Settings = field(default_factory=Settings)
+    origin: Processor[Any, Any] | None = None
+    has_arguments: bool = False
+
+
+_OWN = "_conveyor"
+
+
 class Processor(Element[In, Out, Closed]):
     """Takes an item, transforms it, optionally returns an output; may hold state.
 
@@ -46,9 +66,7 @@ class Processor(Element[In, Out, Closed]):
         ConstructionError: the class has no ``process``, or what is wrapped can't be called.
     """
 
-    _settings: Settings = Settings()
-    _origin: Processor[Any, Any] | None = None
-    _has_arguments: bool = False
+    _conveyor: Own = Own()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102
         if cls is Processor:
@@ -57,7 +75,7 @@ class Processor(Element[In, Out, Closed]):
         _compare_by_identity(cls)
         self = object.__new__(cls)
         if args or kwargs:
-            object.__setattr__(self, "_has_arguments", True)
+            object.__setattr__(self, _OWN, Own(has_arguments=True))
         return self
 
     @overload
@@ -99,24 +117,33 @@ class Processor(Element[In, Out, Closed]):
         """Called in the worker at its end, always, also after an error."""
 
     def __repr__(self) -> str:
-        return _default_label(self) + shown_settings(self._settings)
+        return _default_label(self) + shown_settings(self._conveyor.settings)
 
-    def _key(self) -> object:
-        return ("processor", id(self._instance), self._settings)
 
-    @property
-    def _instance(self) -> Processor[Any, Any]:
-        """The instance that the user made, of which this may be a copy with options."""
-        return self if self._origin is None else self._origin
+def instance_of(processor: Any) -> Any:
+    """The instance that the user made, of which this may be a copy with options."""
+    origin = processor._conveyor.origin
+    return processor if origin is None else origin
 
-    def _with(self, **attributes: object) -> Self:
-        """A copy that differs in ``attributes`` and still stands for this instance."""
-        copy = object.__new__(type(self))
-        for name, value in {**instance_state(self), "_origin": self._instance}.items():
-            object.__setattr__(copy, name, value)
-        for name, value in attributes.items():
-            object.__setattr__(copy, name, value)
-        return copy
+
+def with_settings(processor: Any, settings: Settings) -> Any:
+    """A copy with other settings, which still stands for the same instance."""
+    origin = instance_of(processor)
+    return _copied(processor, replace(processor._conveyor, origin=origin, settings=settings))
+
+
+def another(processor: Any) -> Any:
+    """A shallow copy, which is another instance."""
+    return _copied(processor, replace(processor._conveyor, origin=None))
+
+
+def _copied(processor: Any, own: Own, **attributes: object) -> Any:
+    state = {**instance_state(processor), **attributes}
+    state.pop(_OWN, None)  # it comes last: what is wrong with the user's attributes is told first
+    copy: Any = object.__new__(processor.__class__)
+    for name, value in {**state, _OWN: own}.items():
+        object.__setattr__(copy, name, value)
+    return copy
 
 
 def instance_state(instance: object) -> dict[str, Any]:
@@ -190,9 +217,6 @@ class Feed(Processor[Fed, Fed]):
         """Give the item itself."""
         return item
 
-    def _key(self) -> object:
-        return ("feed",)
-
 
 def _refuse_unfinished(cls: type[Processor[Any, Any]]) -> None:
     """Refuse a class that can't do its work, before anything is built of it."""
@@ -217,12 +241,16 @@ def _is_async(function: Any) -> bool:
 
 
 def _compare_by_identity(cls: type[Processor[Any, Any]]) -> None:
-    """Undo what ``@dataclass`` does to ``==``: two instances are two processors, always."""
-    for base in cls.__mro__:
-        params = vars(base).get("__dataclass_params__")
-        if params is not None and params.eq and "__eq__" in vars(base):
-            type.__setattr__(base, "__eq__", Element.__eq__)
-            type.__setattr__(base, "__hash__", Element.__hash__)
+    """Undo what ``@dataclass`` does to ``==``: two instances are two processors, always.
+
+    A dataclass among the bases that is no processor itself keeps what it has.
+    """
+    compares = next(base for base in cls.__mro__ if "__eq__" in vars(base))
+    params = vars(compares).get("__dataclass_params__")
+    if params is not None and params.eq:
+        changed = compares if is_element_class(compares) else cls
+        type.__setattr__(changed, "__eq__", Element.__eq__)
+        type.__setattr__(changed, "__hash__", Element.__hash__)
 
 
 _ARG = {"process": ", item", "generate": ""}
@@ -240,11 +268,7 @@ class Wrapped:
 
     if TYPE_CHECKING:  # of the processor that this is a part of
         __qualname__: str
-        _settings: Settings
-
-        @property
-        def _instance(self) -> Processor[Any, Any]: ...
-        def _with(self, **attributes: object) -> Self: ...
+        _conveyor: Own
 
     _function: Callable[..., Any]
     _bound: Mapping[str, Any]
@@ -278,12 +302,14 @@ class Wrapped:
                 signature.bind_partial(**bound)
             except TypeError as error:
                 raise UsageError(f"{_name_of(self._function)}.bind(): {error}") from None
-        return self._with(_bound=bound, _origin=None, _decorated=self._root)
+        own = replace(self._conveyor, origin=None)
+        copy: Self = _copied(self, own, _bound=bound, _decorated=self._root)
+        return copy
 
     @property
     def _root(self) -> Any:
         """The element that this was made from by ``bind`` and ``options``, or this one."""
-        return self._instance if self._decorated is None else self._decorated
+        return instance_of(self) if self._decorated is None else self._decorated
 
     @property
     def _callable(self) -> Callable[..., Any]:
@@ -299,13 +325,16 @@ class Wrapped:
         if is_global(self):
             return self.__qualname__
         if is_global(self._root):
-            return (_revive, (self._root, dict(self._bound), self._settings))
+            return (_revive, (self._root, dict(self._bound), self._conveyor.settings))
         return object.__reduce_ex__(self, protocol)
 
 
 def _revive(decorated: Any, bound: Mapping[str, Any], settings: Settings) -> Any:
-    changes = {"_bound": bound, "_decorated": decorated, "_origin": None} if bound else {}
-    return decorated._with(_settings=settings, **changes)
+    copy = with_settings(decorated, settings)
+    if not bound:
+        return copy
+    own = replace(copy._conveyor, origin=None)
+    return _copied(copy, own, _bound=bound, _decorated=decorated)
 
 
 def is_global(wrapped: Any) -> bool:
@@ -384,6 +413,10 @@ class IterableSource(Source[Out]):
         assert self._iterable is not None
         return self._iterable
 
+    def __length_hint__(self) -> int:
+        hint = length_hint(self._iterable, -1)
+        return hint if hint >= 0 else NotImplemented
+
 
 class FunctionSource(Wrapped, Source[Out], Generic[Out, P, Result]):
     """A source made of a function without arguments that yields or returns an iterable."""
@@ -443,13 +476,13 @@ def _default_label(processor: Processor[Any, Any]) -> str:
         return processor._label()
     if isinstance(processor, IterableSource):
         return f"Source({shown(processor._iterable)})"
-    return f"{type(processor).__name__}({'...' if processor._has_arguments else ''})"
+    return f"{type(processor).__name__}({'...' if processor._conveyor.has_arguments else ''})"
 
 
 def node_name(processor: Processor[Any, Any]) -> str:
     """The readable part of a node's id: ``"model_a"`` for a ``ModelA``."""
-    if processor._settings.name is not None:
-        return processor._settings.name
+    if (name := processor._conveyor.settings.name) is not None:
+        return name
     if isinstance(processor, Wrapped):
         name = _name_of(processor._function)
         return name if hasattr(_innermost(processor._function), "__name__") else snake(name)

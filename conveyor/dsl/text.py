@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from conveyor.dsl.element import Element
+from conveyor.dsl.element import Element, is_element
 from conveyor.dsl.links import Fork, Join, Pipe
-from conveyor.dsl.normal import Atom, Atoms, key
+from conveyor.dsl.normal import Atom, Atoms, atoms_of, key
 from conveyor.dsl.options import shown as shown_settings
 from conveyor.dsl.processor import Processor, label, shown
 from conveyor.dsl.rules import Broken, Fault
@@ -60,7 +60,7 @@ class _Writer:
         if isinstance(atom, Fork):
             self.fork(atom, path)
         elif isinstance(atom, Processor):
-            self.text += label(atom) + shown_settings(atom._settings)
+            self.text += label(atom) + shown_settings(atom._conveyor.settings)
         elif isinstance(atom, Pipe):
             self.text += "Pipe()" if atom.capacity is None else f"Pipe(capacity={atom.capacity})"
         elif isinstance(atom, Join):
@@ -125,9 +125,9 @@ def operand(
     value: object, operator: str, *, is_left: bool
 ) -> tuple[str, dict[int, tuple[int, int]]]:
     """An operand as text, with the columns of its atoms by identity."""
-    if not isinstance(value, Element):
+    if not is_element(value):
         return shown(value), {}
-    atoms = value._atoms
+    atoms = atoms_of(value)
     text = written(atoms)
     spans = {id(atom): text.span(path) for path, atom in walk(atoms)}
     loosest = _loosest(atoms)

@@ -256,6 +256,8 @@ _ALIKE: Collection[tuple[type, ...]] = ((Complex,), (bytes, bytearray, memoryvie
 def _may_fit(given: Hint, takes: Hint) -> bool:
     if given is takes or any(hint in (Any, object) for hint in (given, takes) if _hashable(hint)):
         return True
+    if _is_file(given, takes) or _is_file(takes, given):
+        return True
     if (
         isinstance(given, type)
         and isinstance(takes, type)
@@ -274,7 +276,39 @@ def _are_alike(one: type, other: type) -> bool:
     """Whether something may be both, though neither is a subclass of the other."""
     if any(issubclass(one, kinds) and issubclass(other, kinds) for kinds in _ALIKE):
         return True
-    return isabstract(one) and isabstract(other)
+    if any(_is_numpy(x) and issubclass(y, Complex) for x, y in ((one, other), (other, one))):
+        return True
+    return (isabstract(one) and isabstract(other)) or _have_heirs_in_common(one, other)
+
+
+def _is_numpy(cls: type) -> bool:
+    """Whether a class is one of numpy's scalars, which its arithmetic takes for Python's numbers.
+
+    Numpy itself need not be there.
+    """
+    return any((base.__module__, base.__name__) == ("numpy", "generic") for base in cls.__mro__)
+
+
+def _have_heirs_in_common(one: type, other: type) -> bool:
+    heirs: list[type] = type.__subclasses__(one)
+    return any(issubclass(heir, other) or _have_heirs_in_common(heir, other) for heir in heirs)
+
+
+_FILES = (typing.IO, typing.TextIO, typing.BinaryIO)
+
+
+def _is_file(hint: Hint, other: Hint) -> bool:
+    """Whether a hint is typing's word for files, and the other may be the class of one.
+
+    Nothing says which classes are: those of `io` do not inherit from it.
+    """
+    cls = _origin(other) or other
+    return (
+        (_origin(hint) or hint) in _FILES
+        and isinstance(cls, type)
+        and cls not in _FILES
+        and cls.__module__ != "builtins"
+    )
 
 
 def _origin(hint: Hint) -> Any:

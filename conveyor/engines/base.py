@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 import time
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from conveyor.engines import order
+from conveyor.engines.files import see_that_writable, write_whole
 from conveyor.engines.letters import DeadLetter, DeadLetters, Failures, checked_limit
-from conveyor.engines.stats import Stats
+from conveyor.engines.snapshot import Snapshot
+from conveyor.engines.stats import Stats, bare
+from conveyor.engines.tape import Traced
+from conveyor.engines.watch import View, Watch, length_of
 from conveyor.errors import UsageError
-from conveyor.graph import Graph
+from conveyor.graph import Graph, ProcessorNode
 
 if TYPE_CHECKING:
     from conveyor.plan.explain import Explanation
@@ -21,21 +29,67 @@ if TYPE_CHECKING:
 Out_co = TypeVar("Out_co", covariant=True)
 T = TypeVar("T")
 
+Progress = bool | Callable[[Snapshot], object]
+"""What the argument ``progress`` takes."""
+
 
 class Results(list[T]):
     """The outputs of a run, as a list.
 
     Attributes:
-        stats: what became of every item.
+        stats: what became of every item, and how the time went.
         dead_letters: the items that failed for good and were set aside.
+        written: the pipeline, as it was written.
     """
 
     def __init__(
-        self, outputs: Iterable[T], stats: Stats, dead_letters: Iterable[DeadLetter] = ()
+        self,
+        outputs: Iterable[T],
+        stats: Stats,
+        dead_letters: Iterable[DeadLetter] = (),
+        written: str = "",
     ) -> None:
         super().__init__(outputs)
         self.stats = stats
         self.dead_letters = DeadLetters(dead_letters)
+        self.written = written
+
+    def draw(self, path: str | Path) -> None:
+        """Write the picture of the pipeline, with the figures of this run, to an SVG file.
+
+        In a box stands how busy the workers of an element were, and how long an item took; along a
+        pipe how many items went through it, and for how much of the time it was full.
+
+        Args:
+            path: where to; it ends in ``.svg``. What is there is replaced.
+
+        Raises:
+            UsageError: it has another suffix.
+            OSError: the file can't be written.
+        """
+        from conveyor.seeing.drawing import drawing
+
+        target = Path(path)
+        if target.suffix.lower() != ".svg":
+            raise UsageError(f"a picture with figures goes to a file ending in .svg, not {target}")
+        write_whole(target, drawing(self.stats).encode())
+
+    def report(self, path: str | Path) -> None:
+        """Write a report of this run: one HTML page, with no other file, script or network.
+
+        It has the picture with its figures, what was slow, how it went over the time, the account
+        of all items, how long they took, and the dead letters with their tracebacks.
+
+        Args:
+            path: where to. What is there is replaced.
+
+        Raises:
+            OSError: the file can't be written.
+        """
+        from conveyor.seeing.report import report
+
+        page = report(self.stats, written=self.written, letters=self.dead_letters)
+        write_whole(Path(path), page.encode("utf-8", "backslashreplace"))
 
 
 class Stream(Generator[T, None, None]):
@@ -67,6 +121,23 @@ class Stream(Generator[T, None, None]):
         self._outputs.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What one run is to do.
+
+    Attributes:
+        items: what goes in.
+        failures: the items that fail for good in it, and how many may.
+        trace: where its trace goes; None where none is asked for.
+        view: who wants to see how far it has got; None where nobody does.
+    """
+
+    items: Iterable[Any]
+    failures: Failures
+    trace: Path | None
+    view: View | None
+
+
 class Live(ABC, Generic[Out_co]):
     """A pipeline whose workers are warm: what ``pipeline.open()`` gives.
 
@@ -77,9 +148,18 @@ class Live(ABC, Generic[Out_co]):
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self.written: object = graph
+        """What the user wrote: its repr is the expression."""
+        self.watch: Watch | None = None
+        self.bare_graph = bare(graph)
         self._stats: Stats | None = None
+        self.broken_off: Stats | None = None
+        """How far the last run had got that failed or was left."""
         self._is_closed = False
         self._running = False
+        self._is_traced = False
+        self._started = 0.0
+        self._given = 0
         self._dead_letters = DeadLetters()
 
     @property
@@ -88,34 +168,76 @@ class Live(ABC, Generic[Out_co]):
         return self._dead_letters
 
     def run(
-        self, items: Iterable[Any] | None = None, /, *, max_failures: float | None = None
+        self,
+        items: Iterable[Any] | None = None,
+        /,
+        *,
+        max_failures: float | None = None,
+        progress: Progress = False,
+        trace: str | Path | None = None,
     ) -> Results[Out_co]:
         """Run the pipeline once and give all outputs.
 
         Args:
             items: what goes in.
             max_failures: as for ``pipeline.run``.
+            progress: as for ``pipeline.run``.
+            trace: as for ``pipeline.run``; of a warm pipeline, it is of this run.
 
         Raises:
             ConveyorError: a stage failed, or ``items`` do not fit the pipeline.
         """
+        return self._gathered(self._task(items, max_failures, trace, progress))
+
+    def run_once(
+        self,
+        items: Iterable[Any] | None,
+        max_failures: float | None,
+        trace: str | Path | None,
+        progress: Progress,
+    ) -> Results[Out_co]:
+        """Like :meth:`run`; the workers end with it, and start only if the arguments fit."""
+        task = self._task(items, max_failures, trace, progress)
+        with self:
+            return self._gathered(task)
+
+    def _gathered(self, task: _Task) -> Results[Out_co]:
         outputs: list[Out_co] = []
-        failures = Failures(checked_limit(max_failures))
-        for batch in self._run(self._input(items), failures):
+        for batch in self._run(task):
             outputs += batch
         assert self._stats is not None
-        return Results(outputs, self._stats, failures.letters)
+        return Results(outputs, self._stats, task.failures.letters, repr(self.written))
+
+    def _task(
+        self,
+        items: Iterable[Any] | None,
+        max_failures: float | None,
+        trace: str | Path | None,
+        progress: Progress,
+    ) -> _Task:
+        """What a run is to do; what does not fit is refused."""
+        path = None if trace is None else Path(trace).absolute()
+        if path is not None:
+            see_that_writable(path, "the trace")
+        failures = Failures(checked_limit(max_failures))
+        return _Task(self._input(items), failures, path, _view(progress))
 
     def stream(
-        self, items: Iterable[Any] | None = None, /, *, max_failures: float | None = None
+        self,
+        items: Iterable[Any] | None = None,
+        /,
+        *,
+        max_failures: float | None = None,
+        progress: Progress = False,
+        trace: str | Path | None = None,
     ) -> Stream[Out_co]:
         """Run the pipeline once and give each output as it comes.
 
         Raises:
             ConveyorError: as :meth:`run`; what does not fit is refused at once.
         """
-        failures = Failures(checked_limit(max_failures))
-        return Stream(self._flat(self._run(self._input(items), failures)), failures.letters)
+        task = self._task(items, max_failures, trace, progress)
+        return Stream(self._flat(self._run(task)), task.failures.letters)
 
     @staticmethod
     def _flat(batches: Generator[list[Out_co], None, None]) -> Generator[Out_co]:
@@ -124,14 +246,24 @@ class Live(ABC, Generic[Out_co]):
                 yield from batch
 
     def stats(self) -> Stats | None:
-        """The account of the last run that came to its end, or None where there was none."""
+        """The account of the run that is under way, as far as it has got.
+
+        It can be asked for in the loop over a stream. Between runs it is that of the last one
+        that came to its end, or None where there was none.
+        """
+        if self._running:
+            return self._so_far(time.perf_counter() - self._started, self._given)
         return self._stats
 
     def stream_once(
-        self, items: Iterable[Any] | None, max_failures: float | None
+        self,
+        items: Iterable[Any] | None,
+        max_failures: float | None,
+        trace: str | Path | None,
+        progress: Progress,
     ) -> Stream[Out_co]:
         """Like :meth:`stream`; the workers end with the stream."""
-        outputs = self.stream(items, max_failures=max_failures)
+        outputs = self.stream(items, max_failures=max_failures, trace=trace, progress=progress)
         return Stream(self._closing_stream(iter(outputs)), outputs.dead_letters)
 
     def _closing_stream(self, outputs: Iterator[Out_co]) -> Generator[Out_co]:
@@ -139,7 +271,7 @@ class Live(ABC, Generic[Out_co]):
             yield from outputs
 
     def _input(self, items: Iterable[Any] | None) -> Iterable[Any]:
-        start = next(node for node in self.graph.processors if node.kind != "processor")
+        start = self._start_node()
         if start.kind == "source":
             if items is not None:
                 raise UsageError(f"the pipeline starts with {start.label}: run() takes no items")
@@ -152,30 +284,62 @@ class Live(ABC, Generic[Out_co]):
             raise UsageError(f"run(items) takes an iterable, not {type(items).__name__}") from None
         return items
 
-    def _run(self, items: Iterable[Any], failures: Failures) -> Generator[list[Out_co], None, None]:
+    def _run(self, task: _Task) -> Generator[list[Out_co], None, None]:
         if self._is_closed:
             raise UsageError("this pipeline is closed; open a new one")
         if self._running:
             raise UsageError("this pipeline is in a run; finish that first, or open another")
         self._running = True
-        self._dead_letters = failures.letters
-        started = time.perf_counter()
+        self._is_traced = task.trace is not None
+        self._dead_letters = task.failures.letters
+        began = time.perf_counter_ns()
+        self._started = time.perf_counter()
         done = False
-        given = 0
+        self._given = 0
+        self.watch = None if task.view is None else self._watched_by(task.view, task.items)
         try:
-            with closing(self._batches(items, failures)) as batches:
+            with closing(self._batches(task.items, task.failures)) as batches:
                 for batch in batches:
-                    given += len(batch)
+                    self._given += len(batch)
                     yield batch
-            self._stats = self._account(time.perf_counter() - started, given)
-            excess = failures.excess(self._stats.total.items_in, at_end=True)
+            self._stats = self._account(time.perf_counter() - self._started, self._given)
+            excess = task.failures.excess(self._stats.total.items_in, at_end=True)
             if excess is not None:
                 raise excess
+            if self.watch is not None:
+                self.watch.end(self._stats)
             done = True
         finally:
+            error = sys.exception()
+            left = isinstance(error, GeneratorExit)
             self._running = False
+            if self.watch is not None:
+                self.watch.close()
             if not done:
+                self.broken_off = self._so_far(time.perf_counter() - self._started, self._given)
                 self._break_off()
+            if task.trace is not None:
+                self._write_trace(task.trace, began, None if left else error)
+
+    def _write_trace(self, path: Path, began: int, error: BaseException | None) -> None:
+        """Write what was traced; a run that went well does not fail for want of that."""
+        from conveyor.seeing.trace import chrome_trace
+
+        try:
+            ended = time.perf_counter_ns()
+            write_whole(path, chrome_trace(self._traced(), began=began, ended=ended, error=error))
+        except OSError as failed:
+            message = f"the trace could not be written to {str(path)!r}: {failed.strerror}"
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+    def _watched_by(self, view: View, items: Iterable[Any]) -> Watch:
+        def stats() -> Stats:
+            return self._so_far(time.perf_counter() - self._started, self._given)
+
+        return Watch(view, stats, repr(self.written), length_of(items, self._start_node()))
+
+    def _start_node(self) -> ProcessorNode:
+        return next(node for node in self.graph.processors if node.kind != "processor")
 
     @abstractmethod
     def start(self) -> None:
@@ -196,12 +360,20 @@ class Live(ABC, Generic[Out_co]):
         """One run, some outputs at a time. It is closed early where the caller leaves."""
 
     @abstractmethod
+    def _traced(self) -> Traced:
+        """What is known of the run that has just ended, well or not, for its trace."""
+
+    @abstractmethod
     def _account(self, elapsed: float, given: int) -> Stats:
         """The account of the run that has just ended, with so many outputs.
 
         Raises:
             AccountError: items were lost or doubled.
         """
+
+    @abstractmethod
+    def _so_far(self, elapsed: float, given: int) -> Stats:
+        """The account of the run that is under way, with so many outputs up to now."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -211,16 +383,45 @@ class Live(ABC, Generic[Out_co]):
         self.close()
 
 
+def _view(progress: object) -> View | None:
+    if progress is False:
+        return None
+    from conveyor.seeing.progress import view_for
+
+    return view_for(progress)
+
+
 def open_engine(
-    graph: Graph, *, engine: str, ordered: bool, processes: int | None, once: bool
+    graph: Graph,
+    *,
+    engine: str,
+    ordered: bool,
+    processes: int | None,
+    once: bool,
+    written: object = None,
 ) -> Live[Any]:
-    """A live pipeline on the engine of that name.
+    """A live pipeline on the engine of that name; its progress shows what was ``written``.
+
+    Args:
+        graph: what it runs.
+        engine: the name.
+        ordered: whether outputs come in the order of inline.
+        processes: the most worker processes.
+        once: whether there is one run only.
+        written: the pipeline, as it was written.
 
     Raises:
         UsageError: there is no such engine, or an argument does not fit.
     """
     _check_processes(processes)
-    _refuse_unsupported(graph)
+    live = _opened(graph, engine, ordered=ordered, processes=processes, once=once)
+    live.written = graph if written is None else written
+    return live
+
+
+def _opened(
+    graph: Graph, engine: str, *, ordered: bool, processes: int | None, once: bool
+) -> Live[Any]:
     match engine:
         case "inline":
             if (seed := order.seed()) is not None:
@@ -243,7 +444,9 @@ def open_engine(
             raise UsageError(f'there is no engine {engine!r}; there are "processes" and "inline"')
 
 
-def open_replay(graph: Graph, letters: Iterable[DeadLetter], *, engine: str) -> Live[Any]:
+def open_replay(
+    graph: Graph, letters: Iterable[DeadLetter], *, engine: str, written: object = None
+) -> Live[Any]:
     """A live pipeline whose run takes these dead letters up again.
 
     Raises:
@@ -251,10 +454,11 @@ def open_replay(graph: Graph, letters: Iterable[DeadLetter], *, engine: str) -> 
     """
     if engine != "inline":
         raise UsageError(f'replay() runs on engine="inline" only, not on {engine!r}')
-    _refuse_unsupported(graph)
     from conveyor.engines.inline import Replay
 
-    return Replay(graph, letters)
+    live = Replay(graph, letters)
+    live.written = graph if written is None else written
+    return live
 
 
 def explain(graph: Graph, *, ordered: bool, processes: int | None) -> Explanation:
@@ -285,18 +489,3 @@ def _check_processes(processes: object) -> None:
         not isinstance(processes, int) or isinstance(processes, bool) or processes < 1
     ):
         raise UsageError(f"processes takes an int of 1 or more, or None, not {processes!r}")
-
-
-def _refuse_unsupported(graph: Graph) -> None:
-    """Refuse the options whose promise is not kept yet, rather than ignore them."""
-    for node in graph.processors:
-        asked = {
-            "restarts": node.settings.restarts > 0,
-        }
-        names = [name for name, is_set in asked.items() if is_set]
-        if names:
-            raise UsageError(
-                f"stage {node.id!r} asks for {' and '.join(names)}, which this version does not "
-                "run yet: an item may take as long as it likes, and a worker that dies ends the "
-                "run. Remove the option to run the pipeline."
-            )

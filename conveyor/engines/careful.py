@@ -5,13 +5,23 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from time import perf_counter
 from typing import Any, Protocol
 
 from conveyor.dsl.processor import Processor
 from conveyor.engines.letters import DeadLetter
 from conveyor.engines.limit import Limit, Notes
-from conveyor.engines.stage import PART_SECONDS, Again, Batch, Pack, Part, Stage, short
+from conveyor.engines.stage import (
+    ONE_BY_ONE,
+    PART_SECONDS,
+    Again,
+    Batch,
+    Pack,
+    Part,
+    Stage,
+    short,
+)
 from conveyor.errors import ConveyorError, NotPicklable
 from conveyor.flow.failure import Policy
 from conveyor.graph.model import Settings
@@ -70,13 +80,16 @@ class CarefulStage(Stage):
         """What the processor gives for a batch; a part holds all that its items gave."""
         again = batch.again()
         rest = iter(enumerate(batch.items))
-        taken = 0
+        taken, elapsed = 0, 0.0
         while True:
+            started = perf_counter()
             answers = self._answers(rest, batch, again)
+            elapsed += perf_counter() - started
             taken += len(answers)
             is_last = taken == len(batch.items)
             yield from self._parts(answers, batch, again, is_last=is_last)
             if is_last:
+                self.seconds = elapsed / taken if taken else 0.0
                 return
 
     def _answers(
@@ -84,14 +97,34 @@ class CarefulStage(Stage):
     ) -> list[_Answer]:
         """Take items until what they gave is enough for a part, or has waited for long."""
         answers: list[_Answer] = []
-        at, room, until = batch.at, batch.size(), perf_counter() + PART_SECONDS
+        at, laps = batch.at, [perf_counter()]
+        until = laps[0] + PART_SECONDS
+        room = batch.size() if batch.most is None else min(batch.most, batch.size())
+        blamed = batch.blamed or {}
         for at[0], item in rest:
-            given = self._answer(item, at[0], again, batch.pack)
-            answers.append((at[0], given))
+            index = at[0]
+            given: list[Any] | None = None
+            if index in blamed:
+                self._take_blame(*blamed[index], index, again)
+            else:
+                given = self._answer(item, index, again, batch.pack)
+            answers.append((index, given))
             room -= len(given) if given else 0
-            if room <= 0 or perf_counter() > until:
+            laps.append(perf_counter())
+            if room <= 0 or batch.blamed is not None or laps[-1] > until:
                 break
+        self._time(laps)
         return answers
+
+    def _time(self, laps: Sequence[float]) -> None:
+        """Count how long each item took, between two times; where they are cheap, their mean."""
+        items = len(laps) - 1
+        mean = (laps[-1] - laps[0]) / items
+        if mean <= ONE_BY_ONE:
+            self.times.add(int(mean * 1e9), items)
+        else:
+            for before, now in pairwise(laps):
+                self.times.add(int((now - before) * 1e9))
 
     # -- attempts --
 
@@ -134,6 +167,11 @@ class CarefulStage(Stage):
         self._give_up(error, attempts, index, again)
         return None
 
+    def _take_blame(self, error: ConveyorError, attempts: int, index: int, again: Again) -> None:
+        """An item has failed for good before, in a worker that did not outlive it."""
+        self.retried += attempts - 1
+        self._give_up(error, attempts, index, again)
+
     def _give_up(self, error: ConveyorError, attempts: int, index: int, again: Again) -> None:
         match self._policy.on_error:
             case "fail":
@@ -169,7 +207,7 @@ class CarefulStage(Stage):
             answers = [self._packable(answer, batch, again) for answer in answers]
             parts = list(_packed(answers, batch))
         self._count(answers)
-        parts[-1] = parts[-1]._replace(is_last=is_last)
+        parts[-1] = parts[-1]._replace(is_last=is_last, taken=len(answers))
         yield from parts
 
     def _packable(self, answer: _Answer, batch: Batch, again: Again) -> _Answer:
@@ -181,6 +219,21 @@ class CarefulStage(Stage):
             batch.at[0] = index
             return index, self._after(error, index, again, batch.pack)
         return answer
+
+
+class RestartableStage(CarefulStage):
+    """A processor whose worker may be started again.
+
+    A part of what it gives holds all that some items gave, so that it tells what is done.
+    """
+
+    def batch(self, batch: Batch) -> Iterator[Part]:
+        """What the processor gives for a batch, at once where nothing speaks against it."""
+        is_plain = self._limit is None and not self._policy.is_set and not self.emits
+        is_small = batch.most is None or len(batch.items) <= batch.most
+        if is_plain and is_small and batch.blamed is None and not self.is_slow(len(batch.items)):
+            return iter((self._batch_at_once(batch.items, batch.at, traced=batch.traced),))
+        return super().batch(batch)
 
 
 class TimedSource(Stage):
@@ -220,7 +273,7 @@ def _packed(answers: Iterable[_Answer], batch: Batch) -> Iterator[Part]:
             outputs += given
             origins += [index] * len(given)
     size = batch.size()
-    if len(outputs) <= size:
+    if batch.whole or len(outputs) <= size:
         # Where each item of the batch gave one output, nothing has to be told of origins.
         told = None if origins == list(range(len(batch.items))) else origins
         yield Part(outputs, told, is_last=False, payload=batch.pack(outputs))
@@ -286,11 +339,12 @@ def stage_for(
     failed: Failed,
     is_source: bool,
     at: Notes | None = None,
+    restarts: bool = False,
 ) -> Stage:
     """The stage for a processor with these settings.
 
     What is not named here is as for the stages. ``at`` is where a limit notes when what is in work
-    is overdue.
+    is overdue, and ``restarts`` whether its worker may be started again.
 
     A source takes no items, so there is nothing to try again, and its own failure ends the run.
     """
@@ -298,8 +352,8 @@ def stage_for(
     limit = None if settings.timeout is None else Limit(settings.timeout, at)
     if is_source and limit is not None:
         return TimedSource(name, make, warm=warm, passes=passes, limit=limit)
-    if is_source or (limit is None and not policy.is_set):
+    if is_source or (limit is None and not policy.is_set and not restarts):
         return Stage(name, make, warm=warm, passes=passes)
-    return CarefulStage(
+    return (RestartableStage if restarts else CarefulStage)(
         name, make, warm=warm, passes=passes, policy=policy, limit=limit, failed=failed
     )

@@ -9,19 +9,47 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
+from time import perf_counter_ns
 from typing import Any
 
-from conveyor.dsl.processor import instance_state
+from conveyor.dsl.processor import another, instance_state
 from conveyor.engines.base import Live
 from conveyor.engines.careful import stage_for
+from conveyor.engines.histogram import Histogram, Times
 from conveyor.engines.letters import DeadLetter, Failures
+from conveyor.engines.running import so_far
 from conveyor.engines.stage import Stage, is_given, reason, short
-from conveyor.engines.stats import Account, Stats, account
+from conveyor.engines.stats import Account, Figures, Stats, Width, account
+from conveyor.engines.tape import Lane, Span, Tape, Traced, timed
 from conveyor.errors import ConveyorError, JoinError, NotPicklable, UsageError
 from conveyor.graph import ForkNode, Graph, JoinNode, Node, OutputNode, ProcessorNode
 from conveyor.graph.check import check
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What a stage counted: it never waits, so it is busy for as long as its items take."""
+
+    element: str
+    account: Account
+    service: Histogram
+    elapsed: float
+
+    process = -1
+
+    @property
+    def worker(self) -> str:
+        """The name of the element: there is one worker for each."""
+        return self.element
+
+    def figures(self) -> Figures:
+        """What it counted."""
+        counts = {one.name: getattr(self.account, one.name) for one in fields(Account)}
+        elsewhere = max(0.0, self.elapsed - self.service.total)
+        return Figures(**counts, busy=self.service.total, elsewhere=elsewhere, service=self.service)
 
 
 class _Zip:
@@ -73,6 +101,10 @@ class Inline(Live[Any]):
         self._failures = Failures()
         self._fed = 0
         self._entered: Mapping[str, int] | None = None
+        self._tapes: list[Tape] = []
+        self._setups: dict[str, Span] = {}
+        self._outputs_of: dict[str, Callable[[Any], Iterator[Any]]] = {}
+        """What each stage gives for an item, and notes on its tape if the run is traced."""
 
     def start(self) -> None:
         """Set all processors up."""
@@ -90,7 +122,9 @@ class Inline(Live[Any]):
                     is_source=node.kind == "source",
                 )
                 self._stages[node.id] = stage
+                started = perf_counter_ns()
                 stage.setup()
+                self._setups[node.id] = Span("setup", started, perf_counter_ns())
         except BaseException:
             self._break_off()
             raise
@@ -146,23 +180,72 @@ class Inline(Live[Any]):
         }
         for stage in self._stages.values():
             stage.begin()
+            stage.times = Times()
+        self._outputs_of = {name: stage.timed for name, stage in self._stages.items()}
+        self._tapes = []
+        if self._is_traced:
+            self._trace()
+        self._setups = {}
         yield from self._entering(items)
         start = self._start_node()
         (first,) = graph.out_edges[start.id]
         yield from self._finished(start, first)
         yield from self._end(first)
 
-    def _start_node(self) -> ProcessorNode:
-        return next(node for node in self.graph.processors if node.kind != "processor")
+    def _trace(self) -> None:
+        """Let each stage keep what it does in this run."""
+        for number, lane in self._lanes().items():
+            if lane.name in self._stages:
+                tape = Tape(number)
+                self._tapes.append(tape)
+                if lane.name in self._setups:
+                    tape.add(self._setups[lane.name])
+                self._outputs_of[lane.name] = partial(self._timed, tape, self._stages[lane.name])
+
+    def _timed(self, tape: Tape, stage: Stage, item: Any) -> Iterator[Any]:
+        return timed(tape, stage.timed(item), lambda: (2 * self._fed - 1,))
+
+    def _generated(self, source: str) -> Iterator[Any]:
+        items = self._stages[source].generate()
+        tapes = [tape for tape in self._tapes if self._lanes()[tape.worker].name == source]
+        return timed(tapes[0], items, lambda: (2 * self._fed + 1,)) if tapes else items
+
+    def _lanes(self) -> dict[int, Lane]:
+        graph = self.graph
+        numbers = {node.id: number for number, node in enumerate(graph.processors)}
+        return {
+            number: Lane(
+                name,
+                name,
+                sorted(numbers[sender] for sender in self._senders(name)),
+                gathers=any(graph.edges[index].source in self._zips for index in entering),
+            )
+            for name, number in numbers.items()
+            for entering in (graph.in_edges[name],)
+        }
+
+    def _senders(self, node: str) -> set[str]:
+        """The processors from which items come to a node, past forks and joins."""
+        found: set[str] = set()
+        for index in self.graph.in_edges[node]:
+            source = self.graph.edges[index].source
+            is_stage = isinstance(self.graph.by_id[source], ProcessorNode)
+            found |= {source} if is_stage else self._senders(source)
+        return found
+
+    def _traced(self) -> Traced:
+        return Traced(self._lanes(), self._tapes, has_pipes=False)
 
     def _entering(self, items: Iterable[Any]) -> Iterator[Any]:
         """Let the items in at the start of the graph, and give what comes out at its end."""
         start = self._start_node()
         (first,) = self.graph.out_edges[start.id]
         is_source = start.kind == "source"
-        for item in self._stages[start.id].generate() if is_source else self._fed_items(items):
+        for item in self._generated(start.id) if is_source else self._fed_items(items):
             self._fed += 1
             yield from self._through(first, item)
+            if self.watch is not None:
+                self.watch.look()
 
     def _fed_items(self, items: Iterable[Any]) -> Iterator[Any]:
         """The caller's items, each as a copy: what a processor changes is not the caller's."""
@@ -192,7 +275,7 @@ class Inline(Live[Any]):
 
     def _processed(self, stage: str, item: Any) -> Iterator[Any]:
         (onwards,) = self.graph.out_edges[stage]
-        for output in self._stages[stage].outputs(item):
+        for output in self._outputs_of[stage](item):
             yield from self._through(onwards, output)
 
     def _replicated(self, fork: ForkNode, item: Any) -> Iterator[Any]:
@@ -249,20 +332,49 @@ class Inline(Live[Any]):
             yield from self._zipped(node.id)
 
     def _account(self, elapsed: float, given: int) -> Stats:
+        return account(
+            self.bare_graph,
+            self._measured(),
+            self._taken,
+            elapsed=elapsed,
+            given=given,
+            entered=self._entered,
+            counted=self._counted(elapsed),
+            widths={
+                node.id: [Width(0.0, 1, "fixed: the inline engine does one item at a time")]
+                for node in self.graph.nodes
+                if isinstance(node, ForkNode) and node.auto is not None
+            },
+        )
+
+    def _so_far(self, elapsed: float, given: int) -> Stats:
+        return so_far(
+            self.bare_graph,
+            self._measured(),
+            elapsed=elapsed,
+            given=given,
+            counted=self._counted(elapsed),
+        )
+
+    def _measured(self) -> dict[str, Account]:
         measured = {name: stage.account for name, stage in self._stages.items()}
         measured |= {name: join.account for name, join in self._zips.items()}
         if self._entered is None:
             for node in self.graph.processors:
                 if is_given(node):
                     measured[node.id] = Account(self._fed, self._fed)
-        return account(
-            self.graph,
-            measured,
-            self._taken,
-            elapsed=elapsed,
-            given=given,
-            entered=self._entered,
-        )
+        return measured
+
+    def _counted(self, elapsed: float) -> list[Timed]:
+        return [
+            Timed(name, stage.account, stage.times.histogram(), elapsed)
+            for name, stage in self._stages.items()
+            if not self._is_source(name)
+        ]
+
+    def _is_source(self, name: str) -> bool:
+        node = self.graph.by_id[name]
+        return isinstance(node, ProcessorNode) and node.kind == "source"
 
 
 class Replay(Inline):
@@ -314,6 +426,8 @@ class Replay(Inline):
     def _entering(self, items: Iterable[Any]) -> Iterator[Any]:
         for stage, letter in items:
             self._fed += 1
+            if self.watch is not None:
+                self.watch.look()
             yield from self._processed(stage, _copied(stage, letter.item))
             for join in self._zips:
                 # Its other parts are not there, so it leaves this one out, as always.
@@ -325,7 +439,7 @@ def own_copy(processor: Any) -> Any:
     try:
         return copy.deepcopy(processor)
     except Exception:
-        shallow = processor._with(_origin=None)
+        shallow = another(processor)
         for name, value in instance_state(processor).items():
             try:
                 object.__setattr__(shallow, name, copy.deepcopy(value))

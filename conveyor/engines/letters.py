@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from conveyor import log
+from conveyor.engines.files import write_whole
 from conveyor.errors import ConveyorError, NotPicklable, TooManyFailures, UsageError
 from conveyor.flow.failure import Tolerance
 
@@ -47,22 +47,8 @@ class DeadLetters(list[DeadLetter]):
             NotPicklable: an item can't be pickled; nothing has been written.
             OSError: the file can't be written.
         """
-        import tempfile
-
-        path = Path(path)
         data = _MAGIC + _VERSION + pickle.dumps([_packed(letter) for letter in self])
-        # In the same folder, so that it can take the place of the old one in one step.
-        fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise
+        write_whole(Path(path), data, mode=0o600)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> DeadLetters:

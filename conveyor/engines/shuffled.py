@@ -59,7 +59,7 @@ class Shuffled(Inline):
         self._zip_of_fork = {}  # they are seen to in `_passed`
         self._inside = {fork: self._held_inside(fork) for fork in self._matching}
         self._waiting: dict[str, dict[int, deque[tuple[_Key, Any]]]] = {}
-        self._gathered: dict[str, list[tuple[_Key, Any]]] = {}
+        self._at_join: dict[str, list[tuple[_Key, Any]]] = {}
         self._key: _Key = ()
         self._time = 0
 
@@ -82,7 +82,7 @@ class Shuffled(Inline):
         self._random = Random(self._seed)
         self._haste = self._random.choice(HASTE)
         self._waiting = {name: {} for name in self._how}
-        self._gathered = {name: [] for name in self._how}
+        self._at_join = {name: [] for name in self._how}
         self._key, self._time = (), 0
         return super()._outputs(items)
 
@@ -97,7 +97,7 @@ class Shuffled(Inline):
         if how == "interleave":
             yield from self._overtaking(edge, target, item)
         elif how == "ordered":
-            self._gathered[target.id].append((self._key, item))
+            self._at_join[target.id].append((self._key, item))
         else:
             yield from super()._through(edge, item)
         if isinstance(target, ForkNode):
@@ -139,7 +139,7 @@ class Shuffled(Inline):
             while any(self._waiting[node.id].values()):
                 yield from self._released(node)
         elif how == "ordered":
-            gathered, self._gathered[node.id] = self._gathered[node.id], []
+            gathered, self._at_join[node.id] = self._at_join[node.id], []
             for key, item in sorted(gathered, key=lambda one: one[0]):
                 yield from self._onwards(node, key, item)
         else:

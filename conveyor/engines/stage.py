@@ -5,17 +5,19 @@ from __future__ import annotations
 import functools
 import inspect
 import traceback
-from collections.abc import Callable, Iterable, Iterator, MutableSequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import length_hint
 from reprlib import Repr
-from time import perf_counter
+from time import perf_counter, perf_counter_ns
 from typing import Any, NamedTuple
 
 import cloudpickle
 
 from conveyor.dsl.processor import Processor, Source, generated, instance_state
+from conveyor.engines.histogram import Times
 from conveyor.engines.stats import Account
+from conveyor.engines.tape import Places
 from conveyor.errors import ConveyorError, StageError
 from conveyor.graph import ProcessorNode
 
@@ -31,12 +33,14 @@ class Part(NamedTuple):
             the item at its own index, or where nobody asks.
         is_last: whether the batch is done.
         payload: the outputs as they travel, where they have been pickled already.
+        taken: how many more items of the batch are done with it.
     """
 
     outputs: list[Any]
     origins: list[int] | None
     is_last: bool
     payload: bytes | None = None
+    taken: int = 0
 
 
 Again = Callable[[int], Any]
@@ -57,14 +61,21 @@ class Batch(NamedTuple):
         traced: whether somebody asks for the origins of the outputs.
         again: called before any of the items is in work, gives a way to get them as they came.
         pack: how outputs travel.
+        whole: whether a part must hold all that its items gave, so that it tells what is done.
+        most: the most outputs that a part should have even so.
+        blamed: items that are not to be tried, with why, and how often they were. Where it is
+            there, be it empty, each item is a part of its own.
     """
 
     items: list[Any]
-    at: MutableSequence[int]
+    at: Places
     size: Callable[[], int]
     traced: bool
     again: Callable[[], Again]
     pack: Pack
+    whole: bool = False
+    most: int | None = None
+    blamed: Mapping[int, tuple[ConveyorError, int]] | None = None
 
 
 class Stage:
@@ -93,19 +104,27 @@ class Stage:
         self._first: Processor[Any, Any] | None = None
         self.processor: Processor[Any, Any]
         self._process: Callable[[Any], Any]
-        self._seconds = 0.0
+        self.seconds = 0.0
+        """What an item of the last batch took."""
         self.emits = False
         """Whether ``process`` yields any number of outputs, rather than returning one."""
+        self.times = Times()
+        """How long its items took."""
+        self.items_in = self.items_out = self.filtered = self.added = 0
+        self.skipped = self.dead = self.retried = 0
         self.reset_account()
 
     def reset_account(self) -> None:
-        """Begin a new account."""
-        self.items_in = self.items_out = self.filtered = self.added = 0
-        self.skipped = self.dead = self.retried = 0
+        """Begin a new account; the counts go on, since others read them while they grow."""
+        self._before = self._so_far
 
     @property
     def account(self) -> Account:
         """What became of the items of this run."""
+        return self._so_far - self._before
+
+    @property
+    def _so_far(self) -> Account:
         return Account(
             self.items_in,
             self.items_out,
@@ -115,6 +134,16 @@ class Stage:
             added=self.added,
             retried=self.retried,
         )
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """What has been counted in this run, as it can be kept and taken up again."""
+        return tuple(getattr(self, name) for name in _COUNTS)
+
+    @counts.setter
+    def counts(self, counts: Sequence[int]) -> None:
+        for name, count in zip(_COUNTS, counts, strict=True):
+            setattr(self, name, count)
 
     # -- the life cycle --
 
@@ -145,6 +174,17 @@ class Stage:
         self._process = self.processor.process
         self.emits = _is_generator(self._process)
 
+    def snapshot(self) -> Any:
+        """The state of the processor, where it can tell it; else None."""
+        tell = getattr(self.processor, "snapshot", None)
+        return None if tell is None else self.guard(tell, NO_ITEM)
+
+    def restore(self, state: Any) -> None:
+        """Let the processor, which has begun a run, go on with the state of another one."""
+        take_up = getattr(self.processor, "restore", None)
+        if take_up is not None:
+            self.guard(take_up, NO_ITEM, state)
+
     def teardown(self) -> None:
         """Let the processor clear up."""
         if hasattr(self, "processor"):
@@ -172,23 +212,47 @@ class Stage:
             yield output
         self.filtered += count == 0
 
+    def is_slow(self, items: int) -> bool:
+        """Whether a batch of so many takes so long that what is there should not wait for it."""
+        # One item that gives one output has nothing to send before it is done.
+        return items > 1 and self.seconds * items > PART_SECONDS
+
+    def timed(self, item: Any) -> Iterator[Any]:
+        """What the processor gives for one item; how long that takes is counted.
+
+        Of cheap items one in ``SAMPLE`` is, and stands for the others.
+        """
+        is_cheap = self.seconds < CHEAP and self.items_in >= SAMPLE
+        if is_cheap and self.items_in % SAMPLE:
+            return self.outputs(item)
+        return self._timed_alone(item, SAMPLE if is_cheap else 1)
+
+    def _timed_alone(self, item: Any, weight: int) -> Iterator[Any]:
+        taken, started = 0, perf_counter_ns()
+        for output in self.outputs(item):
+            taken += perf_counter_ns() - started
+            yield output
+            started = perf_counter_ns()
+        taken += perf_counter_ns() - started
+        self.seconds = taken / 1e9
+        self.times.add(taken, weight)
+
     def batch(self, batch: Batch) -> Iterator[Part]:
         """What the processor gives for a batch, in one part or, where it is slow, in more."""
-        # One item that gives one output has nothing to send before it is done.
-        slow = len(batch.items) > 1 and self._seconds * len(batch.items) > PART_SECONDS
-        if self.emits or slow:
+        if self.emits or self.is_slow(len(batch.items)):
             return self._batch_in_parts(batch.items, batch.at, batch.size)
         return iter((self._batch_at_once(batch.items, batch.at, traced=batch.traced),))
 
-    def _batch_at_once(self, items: list[Any], at: MutableSequence[int], *, traced: bool) -> Part:
+    def _batch_at_once(self, items: list[Any], at: Places, *, traced: bool) -> Part:
         """One output or none for each item: little more than a list comprehension."""
+        one_by_one = self.seconds > ONE_BY_ONE
         started = perf_counter()
         origins: list[int] | None = None
         try:
-            if not traced:
+            if not (traced or one_by_one):
                 outputs = self._mapped(items, at)
             else:
-                every = [self._process(item) for at[0], item in enumerate(items)]
+                every = self._timed(items, at) if one_by_one else self._every(items, at)
                 outputs = [output for output in every if output is not None]
                 if len(outputs) < len(items):
                     origins = [index for index, output in enumerate(every) if output is not None]
@@ -196,13 +260,31 @@ class Stage:
             raise
         except BaseException as error:
             raise stage_error(self.name, items[at[0]], error) from error
-        self._seconds = (perf_counter() - started) / len(items) if items else 0.0
+        if items:
+            self.seconds = (perf_counter() - started) / len(items)
+            if not one_by_one:
+                self.times.add(int(self.seconds * 1e9), len(items))
         self.items_in += len(items)
         self.items_out += len(outputs)
         self.filtered += len(items) - len(outputs)
-        return Part(outputs, origins, is_last=True)
+        return Part(outputs, origins, is_last=True, taken=len(items))
 
-    def _mapped(self, items: list[Any], at: MutableSequence[int]) -> list[Any]:
+    def _every(self, items: list[Any], at: Places) -> list[Any]:
+        """What each item gave, None included."""
+        return [self._process(item) for at[0], item in enumerate(items)]
+
+    def _timed(self, items: list[Any], at: Places) -> list[Any]:
+        """What each item gave, None included; how long each took is counted."""
+        process, times, now = self._process, self.times, perf_counter_ns()
+        every: list[Any] = []
+        for at[0], item in enumerate(items):
+            before = now
+            every.append(process(item))
+            now = perf_counter_ns()
+            times.add(now - before)
+        return every
+
+    def _mapped(self, items: list[Any], at: Places) -> list[Any]:
         """The outputs that are not None.
 
         To note each item takes as long as the cheapest processor does. A batch of many is of
@@ -229,10 +311,11 @@ class Stage:
         return outputs
 
     def _batch_in_parts(
-        self, items: list[Any], at: MutableSequence[int], size: Callable[[], int]
+        self, items: list[Any], at: Places, size: Callable[[], int]
     ) -> Iterator[Part]:
         outputs: list[Any] = []
         origins: list[int] = []
+        one_by_one, taken = self.seconds > ONE_BY_ONE, 0.0
         started = part_started = perf_counter()
         for index, item in enumerate(items):
             at[0] = index
@@ -240,10 +323,18 @@ class Stage:
                 outputs.append(output)
                 origins.append(index)
                 if len(outputs) >= size() or perf_counter() - part_started > PART_SECONDS:
+                    paused = perf_counter()
                     yield Part(outputs, origins, is_last=False)
                     outputs, origins = [], []
                     part_started = perf_counter()
-        self._seconds = (perf_counter() - started) / len(items) if items else 0.0
+                    started += part_started - paused
+            if one_by_one:
+                before, taken = taken, perf_counter() - started
+                self.times.add(int((taken - before) * 1e9))
+        if items:
+            self.seconds = (perf_counter() - started) / len(items)
+            if not one_by_one:
+                self.times.add(int(self.seconds * 1e9), len(items))
         yield Part(outputs, origins, is_last=True)
 
     def finish(self) -> Iterator[Any]:
@@ -299,6 +390,13 @@ class Stage:
 PART_SECONDS = 0.01
 """What is there after so long goes on its way, though the batch is not done."""
 
+ONE_BY_ONE = 1e-4
+"""Items that take longer are timed one by one: a look at the clock costs a thousandth of that."""
+
+CHEAP = 2e-5
+SAMPLE = 16
+"""Where items are not in batches, and take less than `CHEAP` seconds, one of so many is timed."""
+
 MANY = 1024
 """Items come in batches so large only where each takes the slowest stage less than 1 us."""
 
@@ -309,6 +407,8 @@ NO_ITEM = object()
 """Stands for the item where there is none: in setup, generate, finish and teardown."""
 
 _END = object()
+
+_COUNTS = ("items_in", "items_out", "filtered", "added", "skipped", "dead", "retried")
 
 
 def is_given(node: ProcessorNode) -> bool:

@@ -67,9 +67,10 @@ class Frame:
         payload: the pickled list of the items, or what stands for it and is as long; None where
             they have not been pickled.
         share: the bytes of a piece that has not been pickled by itself, of a frame that was.
+        link: the link that it came by, where somebody asks; else below 0.
     """
 
-    __slots__ = ("count", "end", "items", "path", "payload", "scopes", "share")
+    __slots__ = ("count", "end", "items", "link", "path", "payload", "scopes", "share")
 
     def __init__(
         self,
@@ -88,6 +89,7 @@ class Frame:
         self.payload = payload
         self.count = len(items) if items is not None else count or 0
         self.share = 0
+        self.link = -1
 
     @property
     def size(self) -> int:

@@ -55,19 +55,19 @@ class _Ends:
 
     def __init__(self) -> None:
         self.links = 0
-        self._seen = 0
+        self.seen = 0
 
     def settle(self, frame: Frame) -> bool:
         """Let only the frame with the last end be an end; return whether this is it."""
         if frame.end < 0:
             self.links += frame.end
         else:
-            self._seen += frame.end
-        is_last = self._seen == self.links
+            self.seen += frame.end
+        is_last = self.seen == self.links
         frame.end = 0
         if is_last:
             frame.end = END if self.links else LEAVE
-            self._seen = 0
+            self.seen = 0
         return is_last
 
 
@@ -111,6 +111,10 @@ class Interleave:
     def attach(self) -> None:
         """One more link is open."""
         self._ends.ends.links += 1
+
+    def resume(self, ends: int) -> None:
+        """Go on where so many ends have been given on that were not the last."""
+        self._ends.ends.seen = ends
 
     def put(self, link: int, frame: Frame) -> list[Frame]:  # noqa: ARG002
         """Give the frame itself; the ends together, once all have come."""

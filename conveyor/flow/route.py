@@ -80,16 +80,18 @@ class Outlet:
 
     Args:
         root: the way out.
+        cuts: whether a frame that is over the capacity of a link is cut. Else it may go alone.
     """
 
-    def __init__(self, root: Route) -> None:
+    def __init__(self, root: Route, *, cuts: bool = True) -> None:
         self.root = root
+        self._cuts = cuts
         self._waiting: list[tuple[Route, Frame]] = []
         self.leaves = list(leaves(root))
         self.balances = list(_balances(root))
         self.copies = any(isinstance(fork, Replicate) for fork in _forks(root))
         """Whether a frame may go to several links."""
-        self.bounded = any(leaf.credit.capacity is not None for leaf in self.leaves)
+        self.bounded = cuts and any(leaf.credit.capacity is not None for leaf in self.leaves)
         """Whether a frame may have to be cut, so that it must come with its items."""
 
     @property
@@ -145,7 +147,12 @@ class Outlet:
     ) -> bool:
         """Send a frame by a link where it has room, in pieces where it is over the capacity."""
         capacity = leaf.credit.capacity
-        if capacity is not None and frame.count > capacity and frame.items is not None:
+        if (
+            self._cuts
+            and capacity is not None
+            and frame.count > capacity
+            and frame.items is not None
+        ):
             todo += [(leaf, piece) for piece in cut(frame, capacity)][::-1]
             return True
         if not leaf.credit.admits(frame.count, frame.size):
@@ -180,6 +187,21 @@ class Outlet:
             for branch, slot in enumerate(fork.slots)
             if slot in slots
         ]
+
+    @property
+    def turns(self) -> list[tuple[int, list[int]]]:
+        """For each fork, how many frames have entered it, and the items that its branches got."""
+        return [
+            (fork.turn, list(fork.items) if isinstance(fork, Balance) else [])
+            for fork in _forks(self.root)
+        ]
+
+    def resume(self, turns: Sequence[tuple[int, list[int]]]) -> None:
+        """Go on from these :attr:`turns`."""
+        for fork, (turn, items) in zip(_forks(self.root), turns, strict=True):
+            fork.turn = turn
+            if isinstance(fork, Balance):
+                fork.items = list(items)
 
     def restart(self) -> None:
         """Begin the turns anew, for another run."""

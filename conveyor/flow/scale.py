@@ -5,8 +5,9 @@ time, and a core is free. So of two forks in a row that both stall, the one behi
 other waits gets it: the workers of the other are not at work, they wait for room. Branches are
 given up which a fork did not need for some time.
 
-A core is free that no worker of the pipeline keeps busy, whatever their number is. That is how
-forks share the cores by need.
+A core is free that no worker of the pipeline has, whatever their number is. That is how forks
+share the cores by need, and how workers that wait for something else become more than there are
+cores, where their bounds allow it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ AMPLE = 0.7
 
 FREE = 0.5
 """A core is free where this share of it is."""
+
+LITTLE = 0.01
+"""Of a core a worker takes at least so much, whatever else it waits for."""
 
 IDLE_SECONDS = 1.0
 """For so long a fork must have needed fewer branches than it has, before they are given up."""
@@ -54,7 +58,8 @@ class Load:
 
     Attributes:
         width: how many branches it has.
-        cores: how many of its workers were at work, on average.
+        cores: how many cores its workers had, on average. Who is at work, but waits for a disk or
+            an answer, has none.
         busy: how many of its branches were at work, on average; a branch of several workers is
             as busy as the busiest of them.
         idle: how many of its branches waited for items or for room; each as long as the one of
@@ -119,7 +124,7 @@ class Scaler:
         Args:
             now: the time, in seconds.
             loads: what each fork did since the last call.
-            others: how many of the other workers of the pipeline were at work, on average.
+            others: how many cores the other workers of the pipeline had, on average.
         """
         free = self._cores - others - sum(load.cores for load in loads.values())
         stalled = sorted(loads, key=lambda name: -loads[name].stalled)
@@ -131,7 +136,8 @@ class Scaler:
         if load.stalled < STALLED or load.busy < BUSY * load.width:
             return None
         cores = floor(free + 1 - FREE)
-        added = floor((free + 1 - FREE) / (load.cores / load.width))
+        each = max(load.cores / load.width, LITTLE)
+        added = floor((free + 1 - FREE) / each)
         width = min(load.width + min(added, load.width), self._forks[name].most)
         if width <= load.width:
             return None
@@ -157,4 +163,4 @@ class Scaler:
 
 
 def _free(cores: int) -> str:
-    return "a core was free" if cores == 1 else f"{cores} cores were free"
+    return "a core was free" if cores <= 1 else f"{cores} cores were free"

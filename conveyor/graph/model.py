@@ -38,8 +38,8 @@ class Auto:
 
     Attributes:
         min: the fewest branches, 1 or more.
-        max: the most, or None for no bound but the cores that this process may use. Beyond
-            these a fork has branches only where ``min`` asks for them.
+        max: the most, or None for the cores that this process may use. More than these can be of
+            use where branches wait for something else, such as a disk or an answer.
     """
 
     min: int = 1

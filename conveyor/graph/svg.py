@@ -172,7 +172,12 @@ class _Drawing:
         figure = self._edges.get(index)
         texts = [_edge_words(self._graph, self._graph.edges[index])]
         texts += [] if figure is None else [_clean(figure.text)]
-        return max(map(_columns, texts)) * _SMALL
+        source = self._graph.by_id[self._graph.edges[index].source]
+        return max(map(_columns, texts)) * _SMALL + self._overhang(source)
+
+    def _overhang(self, node: Node) -> float:
+        """How far what stands for further copies shows on the right of a node."""
+        return _STACK[0] if self._is_auto(node) else 0.0
 
     # -- the parts of the picture --
 
@@ -202,15 +207,15 @@ class _Drawing:
         ends = f"{_clean(edge.source)} to {_clean(edge.target)}"
         kind, style = "line", ""
         if figure is not None and figure.share is not None:
-            kind, style = "line share", f' style="stroke-width: {1.5 + 4 * figure.share:.1f}"'
+            kind, style = "line share", f' style="stroke-width: {1.5 + 2.5 * figure.share:.1f}"'
         yield f'<g data-edge="{line.index}">'
         yield f"<title>{escape(f'{_pipe(edge)} from {ends}')}</title>"
         yield f'<path class="{kind}"{style} d="{_path(_corners(line))}"/>'
-        x = line.start.right + 7
+        x = line.start.right + 7 + self._overhang(line.start.node)
         if words := _edge_words(self._graph, edge):
             yield _text(x, line.y - 5, "small", words, anchor="start")
         if figure is not None:
-            yield _text(x, line.y + 12, "small", _clean(figure.text), anchor="start")
+            yield _text(x, line.y + 14, "small", _clean(figure.text), anchor="start")
         yield "</g>"
 
     def _box(self, box: Box) -> Iterator[str]:

@@ -177,26 +177,15 @@ def _about_width(graph: Graph, plan: Plan, asked: Asked) -> Iterator[str]:
     cores = _count(asked.cores, "physical core")
     for node in graph.nodes:
         if isinstance(node, ForkNode) and node.auto is not None:
-            width = _count(first.get(node.id, _width(plan, node.id, graph)), "branch", "branches")
             if node.id in first:
                 bounds = plan.bounds[node.id]
-                width += f" at first, from {bounds.least} to {bounds.most} as the load asks"
+                number = first[node.id]
+                why = f" at first, from {bounds.least} to {bounds.most} as the load asks"
+            else:
+                number, reason = plan.kept[node.id]
+                why = f", {reason}"
+            width = _count(number, "branch", "branches") + why
             yield f"{node.auto!r} at {node.id}: {width}; this process may use {cores}"
-
-
-def _width(plan: Plan, fork: str, graph: Graph) -> int:
-    """How many branches a fork has in a plan, of the one that was written."""
-    (branch,) = graph.out_edges[fork]
-    ways = (worker.way_out for worker in plan.workers if worker.way_out is not None)
-    fans = (fan for way in ways for fan in _fans(way))
-    return next(len(fan.branches) for fan in fans if branch in fan.edges)
-
-
-def _fans(way: WayOut) -> Iterator[Fan]:
-    if isinstance(way, Fan):
-        yield way
-        for branch in way.branches:
-            yield from _fans(branch)
 
 
 def _about_order(graph: Graph, plan: Plan, asked: Asked) -> Iterator[str]:

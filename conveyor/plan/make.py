@@ -3,14 +3,16 @@
 Forks and joins are no processes. A fork becomes a tree in the way out of a worker, a join the
 way in of the worker behind it. Only where an ordered join or a zip has no single worker behind
 it, or where frames have to be counted as they enter a fork and come from several workers, one
-relay worker is planned for the join.
+relay worker is planned for the join. So it is where the worker behind may be started again: what a
+join has gathered would be lost with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from conveyor.errors import UsageError
 from conveyor.flow.join import LinkIn
 from conveyor.graph import ForkNode, Graph, JoinNode, Node, OutputNode, ProcessorNode
 from conveyor.graph.check import Scopes, check
@@ -35,14 +37,22 @@ def make(graph: Graph, *, ordered: bool, processes: int | None, cores: int) -> P
         graph: what ``compile()`` gives.
         ordered: whether outputs come in the order of the inline engine: every join is ordered.
         processes: the most worker processes, or None for one to each worker. Where it is set,
-            AUTO forks have their greatest width and keep it.
+            or a worker may be started again, AUTO forks have their greatest width and keep it.
         cores: how many physical cores there are, for AUTO.
+
+    Raises:
+        UsageError: a worker that may be started again would share its process with one that
+            may not.
     """
-    scaled = processes is None
-    plan = _Planner(widen(graph, cores), ordered=ordered, scaled=scaled).plan(processes)
+    still = ""
+    if processes is not None:
+        still = f"processes={processes} is set"
+    elif any(map(_may_restart, graph.processors)):
+        still = "workers may be started again"
+    plan = _Planner(widen(graph, cores, still=still), ordered=ordered).plan(processes)
     if fixed := {one.fork for one in plan.scaled if _has_bypass(plan, one)}:
-        wide = widen(graph, cores, fixed)
-        plan = _Planner(wide, ordered=ordered, scaled=scaled).plan(processes)
+        wide = widen(graph, cores, fixed, still=still)
+        plan = _Planner(wide, ordered=ordered).plan(processes)
     return plan
 
 
@@ -60,12 +70,12 @@ def _has_bypass(plan: Plan, fork: Scaled) -> bool:
 
 
 class _Planner:
-    def __init__(self, wide: Wide, *, ordered: bool, scaled: bool) -> None:
+    def __init__(self, wide: Wide, *, ordered: bool) -> None:
         self.wide = wide
         self.graph: Graph = wide.graph
         self.ordered = ordered
         self.scopes: Scopes = check(self.graph)
-        self.scaled = self._scaled() if scaled else ()
+        self.scaled = self._scaled()
         self.joins = {name: self._how(name) for name in self.scopes.closes}
         self.in_turn = {
             self.scopes.closes[name]
@@ -161,7 +171,7 @@ class _Planner:
         """The worker in which a join with a place happens: the one behind it, or a relay."""
         (onwards,) = self.graph.out_edges[join]
         target = self.graph.by_id[self.graph.edges[onwards].target]
-        if isinstance(target, ProcessorNode):
+        if isinstance(target, ProcessorNode) and not _may_restart(target):
             return target.id
         if isinstance(target, OutputNode) and target.id not in self.scopes.closes:
             return target.id
@@ -178,7 +188,8 @@ class _Planner:
                 worker, way_in=self._way_in(name), way_out=ways.get(name)
             )
         count = self._place(processes)
-        return Plan(tuple(self.workers), tuple(self.channels), count, self.scaled)
+        self._make_durable(count)
+        return Plan(tuple(self.workers), tuple(self.channels), count, self.scaled, self.wide.kept)
 
     def _hire(self) -> list[str]:
         """A worker for every processor, the output, and each join that needs a relay."""
@@ -306,6 +317,42 @@ class _Planner:
         for rank, number in enumerate(hired):
             self.workers[number] = replace(self.workers[number], process=rank * count // len(hired))
         return count
+
+    def _make_durable(self, processes: int) -> None:
+        """Say which processes may be started again, and what has to outlive them."""
+        for process in range(processes):
+            here = [n for n, worker in enumerate(self.workers) if worker.process == process]
+            restarts = _restarts([self.workers[n] for n in here])
+            for number in here:
+                self.workers[number] = replace(self.workers[number], restarts=restarts)
+        self.channels = [
+            replace(one, durable=True)
+            if self.workers[one.source].restarts or self.workers[one.target].restarts
+            else one
+            for one in self.channels
+        ]
+
+
+def _may_restart(node: ProcessorNode) -> bool:
+    return node.settings.restarts > 0
+
+
+def _restarts(workers: Sequence[PlannedWorker]) -> int:
+    """How often the process of some workers is started again.
+
+    Raises:
+        UsageError: one of them may be, and another one may not.
+    """
+    allowed = {w.element: w.node.settings.restarts if w.node else 0 for w in workers}
+    if any(allowed.values()) and not all(allowed.values()):
+        may = next(name for name, restarts in allowed.items() if restarts)
+        may_not = next(name for name, restarts in allowed.items() if not restarts)
+        raise UsageError(
+            f"with processes=..., {may!r}, which has restarts, would share a process with "
+            f"{may_not!r}, which has none and would be lost with it: leave out processes, allow "
+            "more, or give both restarts"
+        )
+    return max(allowed.values())
 
 
 def _tighter(one: int | None, other: int | None) -> int | None:

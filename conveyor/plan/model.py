@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from conveyor.flow.join import LinkIn
@@ -27,6 +27,8 @@ class Channel:
         link: how the join in front of the receiver sees it.
         is_chosen: whether a balanced fork chooses it, by what waits on it.
         slots: what it belongs to: it is open while all of these are attached.
+        durable: whether what is on it outlives the workers at its ends, since one of them may be
+            started again.
     """
 
     source: int
@@ -35,6 +37,7 @@ class Channel:
     link: LinkIn
     is_chosen: bool = False
     slots: frozenset[int] = frozenset()
+    durable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class PlannedWorker:
         process: the number of the process that it is in; ``PARENT`` for the caller's.
         node: the processor's node, for a source or a stage.
         slot: what it belongs to: it is there while that is attached; None for always.
+        restarts: how often its process is started again in a run, if it dies.
     """
 
     name: str
@@ -104,6 +108,7 @@ class PlannedWorker:
     process: int
     node: ProcessorNode | None = None
     slot: int | None = None
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +142,14 @@ class Plan:
         channels: all ways between them.
         processes: how many worker processes there are at most, numbered from 0.
         scaled: the forks that follow the load.
+        kept: for each fork that might have, and does not, its width and why it keeps it.
     """
 
     workers: tuple[PlannedWorker, ...]
     channels: tuple[Channel, ...]
     processes: int
     scaled: tuple[Scaled, ...] = ()
+    kept: Mapping[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
 
     @property
     def bounds(self) -> dict[str, Bounds]:

@@ -19,29 +19,36 @@ class Wide:
         nodes: for each node, the id of the one that it is a copy of, or its own.
         edges: for each edge, the index of the one that it is a copy of.
         bounds: for each fork that may follow the load, its least and its greatest width.
+        kept: for each other AUTO fork, its width and why it keeps it.
     """
 
     graph: Graph
     nodes: Mapping[str, str]
     edges: tuple[int, ...]
     bounds: Mapping[str, tuple[int, int]]
+    kept: Mapping[str, tuple[int, str]]
 
 
-def widen(graph: Graph, cores: int, fixed: Collection[str] = ()) -> Wide:
-    """The graph with every AUTO fork at its greatest width: the cores, within its bounds.
+def widen(graph: Graph, cores: int, fixed: Collection[str] = (), *, still: str = "") -> Wide:
+    """The graph with every AUTO fork at its greatest width: what it says, or else the cores.
 
     A fork in a branch of another AUTO fork keeps its least width, for that one follows the load.
 
     Args:
         graph: a checked graph.
         cores: how many physical cores this process may use.
-        fixed: other forks that keep their least width.
+        fixed: other forks that keep their least width, since something goes by without a worker.
+        still: why no fork follows the load, or "". Its width is then the cores, within its bounds.
     """
-    graph = _settled(graph, fixed)
+    settled = dict.fromkeys(fixed, "it has a branch without a worker")
+    for outer in _autos(graph):
+        settled |= dict.fromkeys(_inside(graph, outer), "it lies in a fork that follows the load")
+    graph = _settled(graph, settled)
     own = {node.id: node.id for node in graph.nodes}
-    wide = Wide(graph, own, tuple(range(len(graph.edges))), {})
+    wide = Wide(graph, own, tuple(range(len(graph.edges))), {}, {})
     while (fork := next(_autos(wide.graph), None)) is not None:
-        wide = _copied(wide, fork, cores)
+        why = still or settled.get(wide.nodes[fork.id], "")
+        wide = _copied(wide, fork, cores, why)
     return wide
 
 
@@ -49,11 +56,8 @@ def _autos(graph: Graph) -> Iterator[ForkNode]:
     return (node for node in graph.nodes if isinstance(node, ForkNode) and node.auto is not None)
 
 
-def _settled(graph: Graph, fixed: Collection[str]) -> Graph:
+def _settled(graph: Graph, settled: Collection[str]) -> Graph:
     """The graph with the forks at their least width that do not follow the load."""
-    settled = set(fixed)
-    for fork in _autos(graph):
-        settled.update(_inside(graph, fork))
     nodes = (
         replace(node, auto=Auto(node.auto.min, node.auto.min))
         if isinstance(node, ForkNode) and node.auto is not None and node.id in settled
@@ -63,16 +67,29 @@ def _settled(graph: Graph, fixed: Collection[str]) -> Graph:
     return Graph(tuple(nodes), graph.edges) if settled else graph
 
 
-def width(auto: Auto, cores: int) -> int:
-    """How wide a fork with these bounds is at most, on so many cores."""
+def width(auto: Auto, cores: int, *, follows: bool = True) -> int:
+    """How wide a fork with these bounds is at most, on so many cores.
+
+    One that follows the load may get wider than these: its workers may wait for other things than
+    a core, and whether one is free is seen when it runs.
+    """
+    if auto.max is not None and follows:
+        return auto.max
     wanted = max(auto.min, cores)
     return wanted if auto.max is None else min(wanted, auto.max)
 
 
-def _copied(wide: Wide, fork: ForkNode, cores: int) -> Wide:
-    """The graph with the one branch of ``fork`` standing there as often as it may be needed."""
+def _copied(wide: Wide, fork: ForkNode, cores: int, still: str) -> Wide:
+    """The graph with the one branch of ``fork`` standing there as often as it may be needed.
+
+    Args:
+        wide: the graph up to now.
+        fork: one of its AUTO forks.
+        cores: how many cores there are.
+        still: why the fork does not follow the load, if it does not.
+    """
     assert fork.auto is not None
-    graph, copies = wide.graph, width(fork.auto, cores)
+    graph, copies = wide.graph, width(fork.auto, cores, follows=not still)
     inside = _inside(graph, fork)
     renamed = _names(inside, copies, set(graph.by_id))
     nodes: list[Node] = []
@@ -83,13 +100,22 @@ def _copied(wide: Wide, fork: ForkNode, cores: int) -> Wide:
         elif node.id not in inside:
             nodes.append(node)
     edges = list(_copied_edges(graph, {fork.id, *inside}, renamed))
-    bounds = {**wide.bounds, fork.id: (fork.auto.min, copies)}
+    bounds, kept = dict(wide.bounds), dict(wide.kept)
+    if not still and fork.auto.min < copies:
+        bounds[fork.id] = fork.auto.min, copies
+    else:
+        kept[wide.nodes[fork.id]] = copies, f"fixed: {still or _why_one_width(fork.auto)}"
     return Wide(
         Graph(tuple(nodes), tuple(edge for _, edge in edges)),
         {**wide.nodes, **{n: wide.nodes[old] for names in renamed for old, n in names.items()}},
         tuple(wide.edges[index] for index, _ in edges),
-        bounds if fork.auto.min < copies else wide.bounds,
+        bounds,
+        kept,
     )
+
+
+def _why_one_width(auto: Auto) -> str:
+    return "its bounds are equal" if auto.max == auto.min else "there are no more cores"
 
 
 def _copied_edges(

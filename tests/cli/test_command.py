@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,12 +16,14 @@ import pytest
 
 from conveyor import DeadLetters
 from tests.leaks import end_of, read_pids
+from tests.seeing.trace_format import read
+from tests.terminal import on_terminal
 
 LIMIT = 60
 """Seconds after which a command counts as hung."""
 
 PIPELINES = """
-import os
+import os, time
 from dataclasses import dataclass
 from conveyor import *
 
@@ -54,6 +57,12 @@ def number(text: str) -> float:
 shout = words >> word >> Shout() % 2
 lenient = number.options(on_error="dead_letter")
 squares = Source(range(4)) >> Processor(lambda n: n * n)
+
+def nap(n):
+    time.sleep(0.01)
+    return n
+
+many = Source(list(range(100))) >> Processor(nap)
 same = Processor(lambda item: item)
 sets = Processor(lambda item: {item})
 items = [1, 2]
@@ -113,6 +122,40 @@ def told(ended: subprocess.CompletedProcess[str], code: int) -> str:
 
 
 # -- run --
+
+
+def test_a_trace_of_the_run_is_written(folder):
+    ended = conveyor(folder, "run", "lines.py:shout", "--trace", "run.json", given="a b\n")
+
+    assert (ended.returncode, ended.stderr.replace("shouting\n", "")) == (0, "")
+    assert [one.name for one in read(folder / "run.json").of("words")] == ["batch 0", "batch 1"]
+
+
+def test_a_report_of_the_run_is_written(folder):
+    given = "1\nx\n2\n"
+    ended = conveyor(folder, "run", "lines.py:lenient", "--report", "run.html", given=given)
+
+    assert ended.returncode == 0
+    page = (folder / "run.html").read_text()
+    assert "3</b>" in page
+    assert "could not convert string to float: &#x27;x&#x27;" in page
+    assert "number.options(" in page
+
+
+def test_a_run_that_fails_has_its_report(folder):
+    ended = conveyor(folder, "run", "lines.py:number", "--report", "run.html", given="1\nx\n")
+
+    assert ended.returncode == 1
+    page = (folder / "run.html").read_text()
+    assert "It failed" in page
+    assert "could not convert string to float: &#x27;x&#x27;" in page
+
+
+@pytest.mark.parametrize("option", ["--trace", "--report"])
+def test_a_file_about_the_run_that_cannot_be_written_is_refused(option, folder):
+    ended = conveyor(folder, "run", "lines.py:shout", option, "no/run", given="a b\n")
+
+    assert f"the {option[2:]} can't be written to" in told(ended, 2)
 
 
 @pytest.mark.quick
@@ -220,6 +263,34 @@ def test_the_account_comes_as_json(folder):
     ended = conveyor(folder, "run", "lines.py:words", "--json", given="a b\n")
 
     assert json.loads(ended.stderr)["elements"]["words"]["items_out"] == 2
+
+
+def test_progress_is_told_on_the_standard_error(folder):
+    ended = conveyor(folder, "run", "lines.py:same", "--progress", given="a\nb\n")
+
+    assert (ended.returncode, ended.stdout) == (0, "a\nb\n")
+    assert re.fullmatch(r"conveyor: 2 in, 2 out, [\d,]+/s, \d:\d\d elapsed\n", ended.stderr)
+
+
+def test_outputs_stand_above_the_progress_where_one_terminal_shows_both(folder):
+    pytest.importorskip("rich")
+    command = ("-m", "conveyor", "run", "lines.py:many", "--ordered", "--progress")
+    code, screen, out = on_terminal(*command, cwd=folder)
+
+    assert (code, out) == (0, "")
+    # What is printed stands alone on a line, and the view is drawn anew below it.
+    printed = re.findall(r"(?:^|\x1b\[2K)(\d+)$", screen, re.MULTILINE)
+    assert printed == [str(n) for n in range(100)]
+    assert "100 of 100 in, 100 out" in screen.rpartition("Source(")[2]
+
+
+def test_outputs_go_to_a_pipe_though_a_terminal_shows_the_progress(folder):
+    pytest.importorskip("rich")
+    command = ("-m", "conveyor", "run", "lines.py:squares", "--ordered", "--progress")
+    code, screen, out = on_terminal(*command, stdout=False, cwd=folder)
+
+    assert (code, out) == (0, "0\n1\n4\n9\n")
+    assert "4 of 4 in, 4 out" in screen
 
 
 def test_a_run_that_fails_says_where_and_exits_with_1(folder):

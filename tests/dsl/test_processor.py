@@ -312,6 +312,31 @@ def test_dataclasses_compare_by_instance_as_all_processors():
         assert {one: 1}[one] == 1
 
 
+@dataclass
+class Point:
+    x: int = 1
+
+
+@dataclass
+class Spot(Point, Processor):
+    def process(self, item):
+        return item + self.x
+
+
+class Place(Point, Processor):
+    process = Spot.process
+
+
+@pytest.mark.parametrize("kind", [Spot, Place])
+def test_a_base_that_is_no_element_compares_as_before(kind):
+    one, other = kind(2), kind(2)
+    assert (one == one, one == other, {one: 1}[one]) == (True, False, 1)
+    assert run(one, 1) == [3]
+    assert Point(1) == Point(1) != Point(2)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(Point(1))
+
+
 def test_a_dataclass_takes_options():
     named = Shift(1).options(name="moved")
     assert (named.by, (Feed() >> named).compile().processors[1].id) == (1, "moved")
@@ -362,6 +387,40 @@ def test_attributes_stay_the_users():
     clean = Clean("x")
     clean.stop = "y"
     assert run(clean, "xy") == ["x"]
+
+
+class Crowded(Processor):
+    """Calls its own things what we might have called ours."""
+
+    _settings = ("a",)
+
+    def __init__(self):
+        self._origin = (0, 0)
+        self._has_arguments = self._tail = self._parts = self._root = None
+        self._atoms = self._instance = ["x"]
+        self._bound = self._function = self._decorated = self._label = 3
+
+    def _key(self, item):
+        return item
+
+    def _with(self, item):
+        return self._key(item) + len(self._atoms)
+
+    def _compose(self):
+        raise AssertionError
+
+    def process(self, item):
+        return self._with(item) + self._origin[0] + len(self._settings)
+
+
+@pytest.mark.parametrize("engine", ["inline", "processes"])
+def test_private_names_are_the_users(engine):
+    one, other = Crowded(), Crowded()
+    assert one != other
+    named = one.options(name="x")
+    assert (named == one, named == one.options(name="x")) == (False, True)
+    assert repr(one >> named % 2) == "Crowded() >> Crowded().options(name='x') % 2"
+    assert (one >> named).run([1, 2], engine=engine) == [5, 6]
 
 
 # -- options --
@@ -501,6 +560,16 @@ def test_sources_are_called_by_their_names_too():
 def test_nodes_of_one_name_are_numbered():
     ids = [node.id for node in (parse() >> parse() % 2 & parse()).compile().processors]
     assert ids == ["feed", "parse", "parse.2", "parse.3", "parse.4"]
+
+
+def test_a_stage_that_is_called_feed_is_called_so():
+    @processor
+    def feed(item):
+        return item
+
+    for element in (feed, Clean().options(name="feed")):
+        ids = [node.id for node in (parse() >> element).compile().processors]
+        assert ids == ["feed.2", "parse", "feed"]
 
 
 def test_a_given_name_that_is_taken_is_numbered():

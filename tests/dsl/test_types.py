@@ -6,6 +6,7 @@ from __future__ import annotations
 import decimal
 import enum
 import functools
+import io
 import os
 import pathlib
 import typing
@@ -46,6 +47,12 @@ class Dog(Animal): ...
 
 
 class Cat(Animal): ...
+
+
+class Barker: ...
+
+
+class Puppy(Dog, Barker): ...
 
 
 class Box(Generic[T]): ...
@@ -119,6 +126,9 @@ CAN_NOT_FIT = [
     (Movie, str),
     (Annotated[int, "metres"], str),
     (int, Iterable[int]),
+    (int, typing.TextIO),
+    (typing.IO[bytes], list[bytes]),
+    (np.datetime64, str),
     (type[int], int),
 ]
 
@@ -137,6 +147,10 @@ MIGHT_FIT = [
     (np.float64, float),
     (np.int64, int),
     (float, np.float32),
+    (np.generic, float),
+    (bool, np.bool_),
+    (np.bool_, bool),
+    (np.generic, str),
     (bytearray, bytes),
     (int, int | str),
     (int | str, int),
@@ -195,6 +209,13 @@ MIGHT_FIT = [
     (int, "Missing"),
     (pathlib.Path, os.PathLike),
     (pathlib.Path, str | os.PathLike[str]),
+    (io.TextIOWrapper, typing.IO[str]),
+    (typing.IO[str], io.TextIOWrapper),
+    (io.StringIO, typing.TextIO),
+    (io.BytesIO, typing.BinaryIO),
+    (io.BytesIO, typing.IO[bytes]),
+    (typing.TextIO, typing.IO[str]),
+    (Dog, Barker),
     (Callable[[int], str], Callable[[bool], str]),
     (Callable[[int], str], Callable[..., Any]),
     (type[int], type),

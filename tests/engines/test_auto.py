@@ -206,10 +206,38 @@ def test_the_stats_have_one_row_for_what_was_written_once(cores):
     assert "fork: 4 wide from 0.000 s" in str(stats)
 
 
-@pytest.mark.parametrize("how", [{"processes": 2}, {"engine": "inline"}])
-def test_where_it_can_not_follow_the_load_there_are_no_widths(cores, how):
+@pytest.mark.parametrize(
+    ("how", "width", "why"),
+    [
+        ({"processes": 2}, 4, "processes=2 is set"),
+        ({"engine": "inline"}, 1, "one item at a time"),
+    ],
+)
+def test_where_it_can_not_follow_the_load_the_history_says_why(cores, how, width, why):
     cores(4)
-    assert (Feed() >> Processor(abs) % AUTO).run([1], **how).stats.widths == {}
+    ((only,),) = (Feed() >> Processor(abs) % Auto(max=9)).run([1], **how).stats.widths.values()
+    assert (only.since, only.width) == (0.0, width)
+    assert why in only.reason
+
+
+def test_a_fork_with_one_width_says_so_in_each_run(cores):
+    cores(1)
+    with (Feed() >> Processor(abs) % Auto(2, 2) % 1 & Processor(abs) % AUTO).open() as live:
+        for _ in range(2):
+            first, second = live.run([1]).stats.widths.values()
+            assert [(one.width, one.reason) for one in (*first, *second)] == [
+                (2, "fixed: its bounds are equal"),
+                (1, "fixed: there are no more cores"),
+            ]
+
+
+def test_workers_that_wait_for_something_else_may_be_more_than_the_cores(cores, tmp_path):
+    cores(2)
+    pipeline = Feed() >> Work(tmp_path) % Auto(min=2, max=6)
+    results = pipeline.run(busy_until(lambda: noted(tmp_path, "began") == 6))
+
+    assert widths(results)[0] == 2
+    assert "free" in results.stats.widths["fork"][1].reason
 
 
 # -- what may go wrong --

@@ -10,7 +10,6 @@ import pytest
 
 from conveyor import (
     AUTO,
-    ConveyorError,
     Feed,
     Join,
     JoinError,
@@ -161,6 +160,17 @@ def scaled(item, *, by=1):
 def test_a_decorated_function_runs_bound_and_with_options(on):
     pipeline = Feed() >> scaled.bind(by=3) >> scaled.bind(by=2).options(name="twice") >> scaled
     assert pipeline.run([1, 2], **on) == [6, 12]
+
+
+@processor
+def feed(item):
+    return item + 1
+
+
+def test_a_processor_may_be_called_feed(on):
+    results = feed.run([1, 2], **on)
+    assert results == [2, 3]
+    assert results.stats.elements["feed"].items_in == 2
 
 
 def test_a_join_before_a_fork_is_a_mesh(on):
@@ -363,12 +373,6 @@ def test_run_wants_items_where_no_source_starts(on):
 def test_run_refuses_items_where_a_source_starts(on):
     with pytest.raises(UsageError, match="no items"):
         (Numbers(1) >> Add(1)).run([1], **on)
-
-
-@pytest.mark.parametrize("options", [{"restarts": 1}])
-def test_an_option_that_is_not_kept_yet_is_refused_and_not_ignored(on, options):
-    with pytest.raises(ConveyorError, match="does not run"):
-        (Feed() >> Add(1).options(**options)).run([1], **on)
 
 
 def test_an_engine_that_is_not_there_is_named():

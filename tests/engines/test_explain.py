@@ -114,9 +114,15 @@ AT_FIRST = "1 branch" if CORES == 1 else f"{min(CORES, 8)} branches at first, fr
     ("pipeline", "width"),
     [
         (Feed() >> a % AUTO, AT_FIRST),
-        (Feed() >> a % Auto(min=3, max=3), "3 branches; "),
-        (Feed() >> Pipe() % Auto(min=2, max=9), "2 branches; "),
-        (Feed() >> (a % Auto(min=1, max=5) & b) % Auto(min=2, max=2), "2 branches; "),
+        (Feed() >> a % Auto(min=3, max=3), "3 branches, fixed: its bounds are equal; "),
+        (
+            Feed() >> Pipe() % Auto(min=2, max=9),
+            "2 branches, fixed: it has a branch without a worker; ",
+        ),
+        (
+            Feed() >> (a % Auto(min=1, max=5) & b) % Auto(min=2, max=2),
+            "2 branches, fixed: its bounds are equal; ",
+        ),
     ],
     ids=["by the cores", "by its bounds", "without a worker", "around another"],
 )

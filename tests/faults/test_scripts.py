@@ -40,6 +40,38 @@ def test_a_script_needs_no_guard_and_runs_once(tmp_path, how):
     assert ended.code == 0
 
 
+WRONG = r"""
+import linecache
+
+def halved(item):
+    return item / 0
+
+cell = "def cut(item):\n    return item / 0  # a cell\n"
+linecache.cache["<cell 1>"] = (len(cell), None, cell.splitlines(True), "<cell 1>")
+exec(compile(cell, "<cell 1>", "exec"))
+for function in (halved, lambda item: halved(item), cut):
+    told = []
+    for engine in ("inline", "processes"):
+        try:
+            Processor(function).run([1], engine=engine)
+        except StageError as error:
+            told.append(error.worker_traceback)
+    print(told[0])
+    print(told[0] == told[1] or told)
+"""
+
+
+@pytest.mark.parametrize("how", ["file", "stdin", "-c"])
+def test_the_tracebacks_of_workers_are_those_of_the_script(tmp_path, how):
+    ended = run(tmp_path, WRONG, how)
+    assert ended.err == ""
+    assert ended.out.splitlines().count("True") == 3, ended.out
+    file = {"file": tmp_path / "script.py", "stdin": "<stdin>", "-c": "<string>"}[how]
+    assert ended.out.count(f'File "{file}", line ') == 3, "twice in halved, once in the lambda"
+    assert how != "file" or ended.out.count("    return item / 0\n") == 2
+    assert 'File "<cell 1>", line 2, in cut\n    return item / 0  # a cell\n' in ended.out
+
+
 @pytest.mark.parametrize(
     "flags", [("-O",), ("-W", "error", "-X", "dev"), ("-bb",), ("-P",), ("-I",)], ids=" ".join
 )
@@ -49,6 +81,65 @@ def test_the_flags_of_the_interpreter_change_nothing(tmp_path, flags):
     ended = run(tmp_path, MAIN, flags=flags)
     assert ended.err == ""
     assert ended.out.splitlines()[1:] == ["[11, 13]", "True"]
+
+
+def test_classes_of_a_script_may_have_private_slots(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        class Item:
+            __slots__ = ("x", "__y")
+            def __init__(self, x):
+                self.x, self.__y = x, -x
+            def both(self):
+                return self.x, self.__y
+
+        class Add(Processor):
+            __slots__ = ("__n",)
+            def __init__(self, n):
+                self.__n = n
+            def process(self, item):
+                return Item(item.x + self.__n)
+
+        print([item.both() for item in (Feed() >> Add(1) >> Add(2)).run([Item(1), Item(2)])])
+        """,
+    )
+    assert (ended.err, ended.out) == ("", "[(4, -4), (5, -5)]\n")
+
+
+def test_a_class_of_a_script_that_can_not_be_built_anew_is_told(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        made = 0
+
+        class Once:
+            def __init_subclass__(cls):
+                if os.getpid() != caller:
+                    raise LookupError("only once")
+
+        caller = os.getpid()
+
+        class Item(Once):
+            pass
+
+        @processor
+        def same(item: Item) -> Item:
+            return item if isinstance(item, Item) else None
+
+        class Look(Once, Processor):
+            process = staticmethod(lambda item: item)
+
+        try:
+            Look().run([1])
+        except NotPicklable as error:
+            print(error.stage, type(error.__cause__), error, sep="\\n")
+        """,
+    )
+    assert ended.err == ""
+    told = "the classes of __main__ that it needs: LookupError: only once"
+    assert ended.out.splitlines()[:2] == ["look", "<class 'LookupError'>"]
+    assert told in ended.out
 
 
 def test_what_the_script_changes_in_a_class_of_its_own_stays(tmp_path):
@@ -124,6 +215,63 @@ def test_what_threads_of_a_worker_print_arrives_whole_too(tmp_path):
     )
     assert ended.out.splitlines() == [f"item {n}" for n in range(2000)], ended.err
     assert ended.err.splitlines() == [f"thread {n}" for n in range(2000)]
+
+
+def test_threads_that_print_together_do_not_get_into_lines_of_each_other(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import threading
+
+        def chat(name):
+            for n in range(200):
+                print(name, end=" ")
+                print(n)
+
+        def talk(item):
+            threads = [threading.Thread(target=chat, args=(name,)) for name in "abcd"]
+            for thread in threads:
+                thread.start()
+            chat("main")
+            for thread in threads:
+                thread.join()
+            print("no newline", end="")
+
+        sys.setswitchinterval(1e-6)
+        Processor(talk).run([1])
+        """,
+    )
+    wanted = [f"{name} {n}" for name in ["a", "b", "c", "d", "main"] for n in range(200)]
+    assert sorted(ended.out.splitlines()) == sorted([*wanted, "no newline"]), ended.err
+
+
+def test_the_streams_of_workers_are_whole_streams(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import subprocess
+
+        def write(stream):
+            stream.buffer.write(b"by bytes \\xc3\\xa4 \\xff\\n")
+            stream.reconfigure(encoding="latin-1", errors="strict")
+            stream.write("by text \\xe4\\n")
+            stream.reconfigure(encoding="utf-8")
+            subprocess.run(["echo", "by a process"], stdout=stream, check=True)
+            stream.writelines(["by ", "parts\\n"])
+            return stream.name, stream.writable(), stream.isatty(), stream.line_buffering
+
+        def work(item):
+            return write(sys.stdout), write(sys.stderr)
+
+        print(Processor(work).run([1]))
+        """,
+    )
+    assert sorted(ended.err.splitlines()) == ["by a process", *_WRITTEN]
+    told = [(f"<{name}>", True, False, True) for name in ("stdout", "stderr")]
+    assert sorted(ended.out.splitlines()) == sorted([str([tuple(told)]), "by a process", *_WRITTEN])
+
+
+_WRITTEN = ["by bytes \xe4 \\xff", "by parts", "by text \xe4"]
 
 
 def test_what_workers_log_reaches_the_caller(tmp_path):

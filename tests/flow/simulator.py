@@ -182,7 +182,10 @@ class NoRecording:
         self.fields = [0, 1]
 
     def gauge(self, worker: int) -> Gauge:
-        return Gauge([0] * Gauge.FIELDS)
+        return Gauge.alone()
+
+    def tape(self, worker: int) -> None:
+        return None
 
     def begin(self, *_: object) -> None:
         pass
@@ -224,7 +227,7 @@ class Simulation:
         self.plan = plan
         self.graph = graph
         self.chance = chance
-        self.ledger = Ledger(plan, window=chance.window, frames=chance.frames, size=chance.bytes)
+        self.ledger = self._new_ledger()
         self.moves: dict[Move, None] = {}
         """The moves that are possible."""
         self.weights: dict[Move, float] = {}
@@ -268,6 +271,10 @@ class Simulation:
             self._join_upper(wire)
             self._join_lower(wire)
 
+    def _new_ledger(self) -> Ledger:
+        chance = self.chance
+        return Ledger(self.plan, window=chance.window, frames=chance.frames, size=chance.bytes)
+
     # -- building --
 
     def _hire(self, slots: frozenset[int]) -> list[int]:
@@ -300,6 +307,7 @@ class Simulation:
             may_end=self._source_may_end,
             told=partial(self._on_accounts, 0),
             made=lambda _: None,
+            tape=lambda: None,
         )
 
     def _stage_actor(self, number: int, planned: PlannedWorker) -> StageActor:
@@ -326,6 +334,7 @@ class Simulation:
             passes=KeyboardInterrupt,
             failed=lambda *_: None,
             is_source=planned.kind == "source",
+            restarts=planned.restarts > 0,
         )
         stage.setup()
         return stage

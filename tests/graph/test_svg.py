@@ -257,7 +257,7 @@ def test_figures_of_a_run_stand_at_nodes_and_edges():
     assert "90 %" in words(node)
     assert [shape.get("class") for shape in node][-1] == "share"
     assert words(edge) == "12/s"
-    assert "stroke-width: 3.5" in (edge.findall(f"{SVG}path")[0].get("style") or "")
+    assert "stroke-width: 2.8" in (edge.findall(f"{SVG}path")[0].get("style") or "")
 
 
 @given(graphs(), st.data())

@@ -35,7 +35,7 @@ def widened(graph, plan, processes=None):
     """The graph with the widths that it has in a plan."""
     follow = {one.fork for one in plan.scaled}
     autos = {n.id for n in graph.nodes if isinstance(n, ForkNode) and n.auto is not None}
-    wide = widen(graph, CORES)
+    wide = widen(graph, CORES, still="processes=... is set" if processes else "")
     return wide if processes else widen(graph, CORES, (autos & wide.bounds.keys()) - follow)
 
 

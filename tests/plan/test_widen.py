@@ -39,10 +39,11 @@ def widths(graph, cores):
 
 
 @given(autos, st.integers(1, 16))
-def test_a_fork_is_as_wide_as_the_cores_within_its_bounds(auto, cores):
-    most = cores if auto.max is None else auto.max
+def test_a_fork_is_as_wide_as_it_says_or_as_the_cores(auto, cores):
+    most = max(auto.min, cores)
 
-    assert width(auto, cores) == min(max(auto.min, cores), max(auto.min, most))
+    assert width(auto, cores) == (most if auto.max is None else auto.max)
+    assert width(auto, cores, follows=False) == min(most, auto.max or most)
 
 
 @given(graphs(), cores)
@@ -107,6 +108,7 @@ def test_a_fork_in_a_branch_of_one_that_follows_the_load_does_not():
     wide = widen(wired("feed > outer > inner > a > output", *forks), 4)
 
     assert wide.bounds == {"outer": (1, 4)}
+    assert wide.kept == {"inner": (2, "fixed: it lies in a fork that follows the load")}
     assert len(wide.graph.processors) == 1 + 4 * 2
 
 
@@ -115,7 +117,20 @@ def test_other_forks_can_be_kept_as_they_are():
     wide = widen(graph, 4, {"fork"})
 
     assert wide.bounds == {}
+    assert wide.kept == {"fork": (2, "fixed: it has a branch without a worker")}
     assert len(wide.graph.out_edges["fork"]) == 2
+
+
+@given(graphs(), cores)
+def test_every_auto_fork_follows_the_load_or_says_why_not(graph, cores):
+    autos = {node.id for node in graph.nodes if is_auto(node)}
+    wide, still = widen(graph, cores), widen(graph, cores, still="so it is")
+
+    assert wide.bounds.keys() | wide.kept.keys() == autos
+    assert not wide.bounds.keys() & wide.kept.keys()
+    assert {name: reason for name, (_, reason) in still.kept.items()} == dict.fromkeys(
+        autos, "fixed: so it is"
+    )
 
 
 @given(graphs(), cores)

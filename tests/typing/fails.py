@@ -181,6 +181,8 @@ def running() -> None:
     (Feed() >> Clean() % 4).run([1])  # error
     (Load() >> Clean()).run(["a"])  # error
     Clean().run("a", True)  # error
+    Clean().run("a", progress="yes")  # error
+    Clean().run("a", progress=lambda: None)  # error
     texts: Results[str] = Clean().run(["a"])  # error
     texts.sort()
     assert_type(Load().run(), Results[bytes])  # error

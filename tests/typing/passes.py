@@ -18,6 +18,7 @@ from conveyor import (
     Pipeline,
     Processor,
     ReplicatedFork,
+    Snapshot,
     Source,
     processor,
     source,
@@ -297,6 +298,10 @@ def sources() -> None:
     assert_type(Source(range(3)), Source[int])
     assert_type(Source(["a"]) >> Clean(), Pipeline[Never, list[str], Closed])
     assert_type(Load().run(engine="inline"), Results[str])
+    seen: list[Snapshot] = []
+    assert_type(Load().run(engine="inline", progress=seen.append), Results[str])
+    assert_type(Load().run(engine="inline", progress=lambda now: now.items_out), Results[str])
+    assert_type(seen[-1].stats["load"].service.p99, float)
     assert_type((Source("12") >> Filter()).run(engine="inline"), Results[int])
 
 

@@ -7,30 +7,44 @@ when it has got on, and False when it waits for frames or for credit.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sized
+from collections.abc import Callable, Collection, Generator, Iterator, Sized
 from functools import partial
 from itertools import islice
-from time import perf_counter
+from time import perf_counter, perf_counter_ns
 from typing import Any, Protocol, cast
 
 from conveyor.engines.arriving import Arriving
 from conveyor.engines.careful import kept, reloaded
+from conveyor.engines.counters import BLOCKED, BUSY, ELSEWHERE, GONE, STARVED
 from conveyor.engines.processes.large import LargeItems, Parcel, given, is_parcel
 from conveyor.engines.processes.memory import Memory
-from conveyor.engines.processes.recorder import BLOCKED, BUSY, STARVED, Gauge
+from conveyor.engines.processes.recorder import Gauge
 from conveyor.engines.processes.wire import dumps, pack_items, unpack_items
-from conveyor.engines.stage import Again, Batch, Stage, short
+from conveyor.engines.stage import Again, Batch, Part, Stage, short
 from conveyor.engines.stats import Account
+from conveyor.engines.tape import Span, Tape
 from conveyor.errors import JoinError
-from conveyor.flow.batch import END, LEAVE, Frame, at_end, component, is_traced, traced
+from conveyor.flow.batch import (
+    END,
+    LEAVE,
+    Frame,
+    Path,
+    Scope,
+    at_end,
+    component,
+    is_traced,
+    traced,
+)
 from conveyor.flow.credit import BYTES, FRAMES, Credit, Due
 from conveyor.flow.join import Interleave, Joiner, Ordered, TwoOutputs, Zip
 from conveyor.flow.order import Completion
+from conveyor.flow.progress import Entry
 from conveyor.flow.route import Balance, LinkOut, Outlet, Replicate, Route
 from conveyor.flow.source import AT_ONCE, FULL_SECONDS, Sizer, Window
 from conveyor.plan import Channel, Fan, PlannedWorker, WayIn, WayOut
 
 Coroutine = Iterator[bool]
+Scopes = tuple[Scope, ...]
 
 
 class Upper(Protocol):
@@ -63,19 +77,32 @@ class Recording(Protocol):
         """The gauge of a worker of this process."""
         ...
 
-    def begin(self, worker: int, count: int, payload: Sized | None) -> None:
-        """Note a batch."""
+    def tape(self, worker: int) -> Tape | None:
+        """Where a worker keeps what it does in this run, if that is traced."""
+
+    def begin(
+        self, worker: int, count: int, payload: Sized | None, first: int = 0, entry: Entry = (0, 0)
+    ) -> None:
+        """Note a batch, of which some may be done, and where it came from, if somebody asks."""
 
     def end(self) -> None:
         """Note that nothing is in work."""
 
 
 class Accounts:
-    """What an actor counted in one run."""
+    """What an actor counted in one run.
 
-    def __init__(self) -> None:
+    Args:
+        worker: its number.
+        run: the number of the run, from 1 on.
+    """
+
+    def __init__(self, worker: int = 0, run: int = 0) -> None:
+        self.worker = worker
+        self.run = run
         self.nodes: dict[str, Account] = {}
         self.edges: dict[int, int] = {}
+        self.tapes: list[Tape] = []
 
     def add(self, other: Accounts) -> None:
         """Take in what another one counted."""
@@ -83,18 +110,36 @@ class Accounts:
             self.nodes[node] = self.nodes[node] + account if node in self.nodes else account
         for edge, items in other.edges.items():
             self.edges[edge] = self.edges.get(edge, 0) + items
+        self.tapes += other.tapes
 
 
 # -- the way out --
 
 
 class WayOutEnd:
-    """An outlet with the channels that it ends in."""
+    """An outlet with the channels that it ends in.
 
-    def __init__(self, name: str, way: WayOut, channels: tuple[Channel, ...], gauge: Gauge) -> None:
+    Args:
+        name: the element that sends.
+        way: where its frames go.
+        channels: those of the plan.
+        gauge: where it notes how it spends its time.
+        cuts: see :class:`Outlet`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        way: WayOut,
+        channels: tuple[Channel, ...],
+        gauge: Gauge,
+        *,
+        cuts: bool = True,
+    ) -> None:
         self.name = name
         self._gauge = gauge
-        self.outlet = Outlet(route(way, channels))
+        self.outlet = Outlet(route(way, channels), cuts=cuts)
+        self._is_durable = any(channels[leaf.link].durable for leaf in self.outlet.leaves)
         self.ends: dict[int, Upper] = {}
         self.local: set[int] = set()
         self.shared: frozenset[type] | None = None
@@ -106,7 +151,9 @@ class WayOutEnd:
         self._has_moved = False
 
     def use(self, memory: Memory) -> None:
-        """Let large items go through shared memory."""
+        """Let large items go through shared memory, but for what is to outlive this process."""
+        if self._is_durable:
+            return
         # A frame that is over the capacity of a pipe is cut, and needs its items for that.
         self._pack = LargeItems(memory, self._readers, is_last_use=not self.outlet.bounded)
 
@@ -146,14 +193,22 @@ class WayOutEnd:
         """
         if self._stays_here or not outputs:
             return None
-        return cast("bytes", pack_items(self.name, outputs, self.shared))
+        return cast("bytes", self._pickled(outputs, dumps))
 
     def _packed(self, frame: Frame) -> Sized:
-        return pack_items(self.name, frame.items or [], self.shared, self._pack)
+        return self._pickled(frame.items or [], self._pack)
+
+    def _pickled(
+        self, items: list[Any], pack: Callable[[list[Any], Collection[type] | None], Sized]
+    ) -> Sized:
+        started = perf_counter_ns()
+        payload = pack_items(self.name, items, self.shared, pack)
+        self._gauge.pickled(perf_counter_ns() - started, len(payload))
+        return payload
 
     def _prepare(self, frame: Frame, parcel: Parcel) -> None:
         """Let a parcel that has come go on: who opens it has no more right to pass it on."""
-        if self.outlet.bounded:
+        if self.outlet.bounded or self._is_durable:
             frame.share = len(parcel)
             frame.items, frame.payload = unpack_items(self.name, frame), None
         elif self.outlet.copies:
@@ -236,6 +291,11 @@ class WayInEnd:
         self.ends[channel] = lower
         self._joiner.attach()
 
+    def resume(self, ends: int) -> None:
+        """Go on where so many ends of the stream are done that were not the last."""
+        assert isinstance(self._joiner, Interleave)
+        self._joiner.resume(ends)
+
     def receive(self, channel: int, frame: Frame) -> None:
         """Take in a frame that has come by a channel."""
         lower: Lower | None = self.ends[channel]
@@ -310,35 +370,68 @@ class StageActor:
         self.number = number
         self._gauge = recording.gauge(number)
         self.way_in = WayInEnd(planned.element, planned.way_in, channels)
-        self.way_out = WayOutEnd(planned.element, planned.way_out, channels, self._gauge)
+        self.way_out = self._make_way_out(planned.element, planned.way_out, channels, self._gauge)
         self.stage = stage
+        if stage is not None:
+            stage.times = self._gauge.times
+        self.shares = False
+        """Whether its process has other work, too."""
         self.has_left = False
         """Whether it has been detached, and has given all that it had."""
         self._recording = recording
+        self._at = recording.fields
+        self.tape: Tape | None = None
+        """Where it keeps what it does, while a run is traced."""
+        self.setup: Span | None = None
+        """When its processor was set up, until a run has begun since."""
         self._told = told
         self._seconds = 0.0
         self._ratio = 1.0
+        self._runs = 0
         self.coroutine = self._work()
+
+    def _make_way_out(self, *args: Any) -> WayOutEnd:
+        return WayOutEnd(*args)
 
     def _work(self) -> Coroutine:
         while not self.has_left:
             yield from self._arrival()
-            if self.stage is not None:
-                self.stage.begin()
-            end = 0
-            while not end:
-                if not self.way_in.ready:
-                    yield from self._arrival()
-                frame = self.way_in.take()
-                end = frame.end
-                self._gauge.count(frame.count)
-                yield from self._answer(frame)
-                yield True
+            self._begin()
+            end = yield from self._answer_all()
             self.has_left = end == LEAVE
             self._tell()
             yield True
         while True:
             yield False
+
+    def _answer_all(self) -> Generator[bool, None, int]:
+        """Answer frames up to an end; tell which."""
+        end = 0
+        while not end:
+            if not self.way_in.ready:
+                yield from self._arrival()
+            frame = self.way_in.take()
+            end = frame.end
+            self._gauge.count(frame.count, frame.size)
+            answer = self._answer(frame)
+            if self.tape is not None:
+                answer = self.tape.over(frame, answer, self._gauge)
+            yield from answer
+            if self.shares:
+                self._gauge.enter(ELSEWHERE)
+                yield True
+                self._gauge.enter(BUSY)
+            else:
+                yield True
+        return end
+
+    def _begin(self) -> None:
+        """A run has begun: its first frame is there."""
+        tape, fields = self._recording.tape(self.number), self._recording.fields
+        self.tape, self._at = tape, fields if tape is None else tape.marks(fields)
+        note_setup(self)
+        if self.stage is not None:
+            self.stage.begin()
 
     def _arrival(self) -> Coroutine:
         self._gauge.enter(STARVED)
@@ -347,12 +440,21 @@ class StageActor:
         self._gauge.enter(BUSY)
 
     def _tell(self) -> None:
-        accounts = Accounts()
+        self._told(self._counted())
+
+    def _counted(self) -> Accounts:
+        """What was counted in the run that ends; another one begins."""
+        self._runs += 1
+        accounts = Accounts(self.number, self._runs)
         if self.stage is not None:
             accounts.nodes[self.stage.name] = self.stage.account
+            self._gauge.note(self.stage)
+        self._gauge.look()
+        self._gauge.enter(GONE)
         self.way_in.account(accounts)
         self.way_out.account(accounts)
-        self._told(accounts)
+        accounts.tapes += taken_off(self)
+        return accounts
 
     def _answer(self, frame: Frame) -> Coroutine:
         """Answer a frame with one of the same path, or with a family of longer ones.
@@ -368,41 +470,64 @@ class StageActor:
                 yield from self._finish(self.stage, frame, family)
 
     def _relay(self, frame: Frame, family: _Family) -> Coroutine:
+        self._gauge.gave(frame.count)
         if not frame.end:
             yield from self.way_out.send(frame)
             return
         if frame.count:
             items = unpack_items(self.way_in.name, frame)
-            yield from family.give(items, frame.scopes, is_last=False)
-        yield from family.give([], frame.scopes, is_last=True)
+            yield from family.give(Part(items, None, is_last=False), frame.scopes)
+        yield from family.give(Part([], None, is_last=True), frame.scopes)
 
     def _process(self, stage: Stage, frame: Frame, family: _Family) -> Coroutine:
-        items = unpack_items(stage.name, frame)
+        items, scopes = self._taken_up(stage, frame)
         if not items:
             if not frame.end:
-                yield from family.give([], frame.scopes, is_last=True)
+                yield from self._give(frame, family, Part([], None, is_last=True), scopes)
             return
-        self._recording.begin(self.number, len(items), frame.payload)
+        count = len(items)
         started, made, elapsed = perf_counter(), 0, 0.0
-        batch = Batch(
+        for part in stage.batch(self._batch(frame, items)):
+            elapsed += perf_counter() - started
+            made += len(part.outputs)
+            if part.is_last:
+                items.clear()  # so that what was only passed on may go on as it is
+                if self.tape is not None:
+                    self.tape.worked()
+            yield from self._give(frame, family, part, traced(scopes, part.origins))
+            started = perf_counter()
+        self._recording.end()
+        self._gauge.note(stage)
+        self._measure(count, made, elapsed)
+
+    def _taken_up(self, stage: Stage, frame: Frame) -> tuple[list[Any], Scopes]:
+        """The items that are to be processed, and where they come from."""
+        items = self._unpacked(stage, frame)
+        if items:
+            self._recording.begin(self.number, len(items), frame.payload)
+        return items, frame.scopes
+
+    def _batch(self, frame: Frame, items: list[Any]) -> Batch:
+        return Batch(
             items,
-            self._recording.fields,
+            self._at,
             self._part_size,
             is_traced(frame.scopes),
             partial(self._again, frame, items),
             self.way_out.pack,
         )
-        for part in stage.batch(batch):
-            elapsed += perf_counter() - started
-            made += len(part.outputs)
-            is_last = part.is_last and not frame.end
-            scopes = traced(frame.scopes, part.origins)
-            if part.is_last:
-                items.clear()  # so that what was only passed on may go on as it is
-            yield from family.give(part.outputs, scopes, is_last=is_last, payload=part.payload)
-            started = perf_counter()
-        self._recording.end()
-        self._measure(frame.count, made, elapsed)
+
+    def _give(self, frame: Frame, family: _Family, part: Part, scopes: Scopes) -> Coroutine:
+        """Give a part of an answer. The end of the stream is a part of its own, behind all else."""
+        if frame.end and part.is_last:
+            part = part._replace(is_last=False)
+        return family.give(part, scopes)
+
+    def _unpacked(self, stage: Stage, frame: Frame) -> list[Any]:
+        started = perf_counter_ns()
+        items = unpack_items(stage.name, frame)
+        self._gauge.unpickled(perf_counter_ns() - started)
+        return items
 
     def _again(self, frame: Frame, items: list[Any]) -> Again:
         """A way to get items as they came, for another attempt or a dead letter."""
@@ -413,8 +538,9 @@ class StageActor:
     def _finish(self, stage: Stage, frame: Frame, family: _Family) -> Coroutine:
         outputs = stage.finish()
         while chunk := list(islice(outputs, self._part_size())):
-            yield from family.give(chunk, at_end(frame.scopes, len(chunk)), is_last=False)
-        yield from family.give([], at_end(frame.scopes, 0), is_last=True)
+            part = Part(chunk, None, is_last=False)
+            yield from family.give(part, at_end(frame.scopes, len(chunk)))
+        yield from family.give(Part([], None, is_last=True), at_end(frame.scopes, 0))
 
     def _part_size(self) -> int:
         return Sizer.settled(self.way_out.outlet.service)
@@ -426,31 +552,46 @@ class StageActor:
         self.way_in.service = max(self._seconds, self._ratio * self.way_out.outlet.service)
 
 
+def note_setup(actor: StageActor | SourceActor) -> None:
+    """Put the setup of a worker, which was for the run that begins, on its tape."""
+    span, actor.setup = actor.setup, None
+    if span is not None and actor.tape is not None:
+        actor.tape.add(span)
+
+
+def taken_off(actor: StageActor | SourceActor | Sink) -> list[Tape]:
+    """The tape of an actor, which has none from now on, as a list."""
+    tape, actor.tape = actor.tape, None
+    return [] if tape is None else [tape]
+
+
 def _blend(before: float, now: float) -> float:
     return now if before == 0 else before + (now - before) * 0.3
 
 
 class _Family:
-    """The frames that answer one frame: that one's path, or longer ones below it."""
+    """The frames that answer one frame: that one's path, or longer ones below it.
 
-    def __init__(self, frame: Frame, way_out: WayOutEnd) -> None:
+    Attributes:
+        members: how many there are so far.
+    """
+
+    def __init__(self, frame: Frame, way_out: WayOutEnd, members: int = 0) -> None:
         self._frame = frame
         self._way_out = way_out
-        self._members = 0
+        self.members = members
 
-    def give(
-        self, items: list[Any], scopes: Any, *, is_last: bool, payload: bytes | None = None
-    ) -> Coroutine:
+    def give(self, part: Part, scopes: Scopes) -> Coroutine:
         """Send a member, and the end along with the last."""
-        frame = self._frame
+        frame, is_last = self._frame, part.is_last
         path = frame.path
-        if self._members or not is_last:
-            path = (*path, component(self._members, last=is_last))
-        self._members += 1
+        if self.members or not is_last:
+            path = (*path, component(self.members, last=is_last))
+        self.members += 1
         end = frame.end if is_last else 0
-        answer = frame.derived(items, path=path, scopes=scopes, end=end)
-        answer.payload = payload
-        yield from self._way_out.send(answer)
+        answer = frame.derived(part.outputs, path=path, scopes=scopes, end=end)
+        answer.payload = part.payload
+        return self._way_out.send(answer)
 
 
 class SourceActor:
@@ -465,6 +606,7 @@ class SourceActor:
         may_end: whether the end of the stream may be sent; asked again until it may.
         told: called with what was counted, at the end of each run.
         made: called with how many items there were so far.
+        tape: gives where it keeps what it does in a run that begins, if that is traced.
     """
 
     has_left = False
@@ -480,6 +622,7 @@ class SourceActor:
         may_end: Callable[[], bool],
         told: Callable[[Accounts], None],
         made: Callable[[int], None],
+        tape: Callable[[], Tape | None],
     ) -> None:
         assert planned.way_out is not None
         self.name = planned.element
@@ -490,17 +633,24 @@ class SourceActor:
         self.stage = stage
         self._told = told
         self._made = made
+        self._new_tape = tape
+        self.tape: Tape | None = None
+        self.setup: Span | None = None
+        self.shares = False
+        """Whether its process has other work, too."""
         self._sizer = Sizer()
         self.way_out.weigh = self._sizer.weighed
         self.wake_on: Callable[[int], None] | None = None
         """Has the process wake when a descriptor is readable; set where items are the caller's."""
         self._items: Iterator[Any] | None = None
-        self._count = 0
+        self._count = self._runs = 0
         self.coroutine = self._work()
 
     def begin(self, items: Iterator[Any] | None) -> None:
         """Begin a run with these items; a source makes its own."""
         self.window.begin()
+        self.tape = self._new_tape()
+        note_setup(self)
         self._count = 0
         if self.stage is not None:
             self.stage.begin()
@@ -534,6 +684,7 @@ class SourceActor:
             waited, self.way_out.has_waited = self.way_out.has_waited, False
             yield from self._await(items)
             self._gauge.enter(BUSY)
+            started = self._gauge.since
             present = items.present() if isinstance(items, Arriving) else items
             wanted = self._sizer.size(self.way_out.outlet.service, full=waited)
             batch = self._pulled(present, wanted)
@@ -541,9 +692,22 @@ class SourceActor:
                 return
             self._count += len(batch)
             self._made(self._count)
-            self._gauge.count(len(batch))
-            yield from self.way_out.send(Frame(self.window.next_path(), batch))
+            self._note(len(batch))
+            frame = Frame(self.window.next_path(), batch)
+            sending = self.way_out.send(frame)
+            if self.tape is not None:
+                sending = self.tape.over(frame, sending, self._gauge, start=started)
+            yield from sending
+            if self.shares:
+                self._gauge.enter(ELSEWHERE)
             yield True
+
+    def _note(self, items: int) -> None:
+        self._gauge.count(items)
+        if self.stage is not None:
+            self._gauge.note(self.stage)
+        else:
+            self._gauge.gave(items)
 
     def _pulled(self, items: Iterator[Any], wanted: int) -> list[Any]:
         """The next items; fewer than wanted where they turn out slow to come, or large."""
@@ -564,10 +728,15 @@ class SourceActor:
             yield False
 
     def _tell(self) -> None:
-        accounts = Accounts()
+        self._runs += 1
+        accounts = Accounts(run=self._runs)
         counted = Account(self._count, self._count)
         accounts.nodes[self.name] = self.stage.account if self.stage is not None else counted
+        if self.stage is not None:
+            self._gauge.note(self.stage)
+            self._gauge.look()
         self.way_out.account(accounts)
+        accounts.tapes += taken_off(self)
         self._told(accounts)
 
 
@@ -576,21 +745,37 @@ class Sink:
 
     def __init__(self, planned: PlannedWorker, channels: tuple[Channel, ...]) -> None:
         self.way_in = WayInEnd(planned.element, planned.way_in, channels)
+        self.gauge = Gauge.alone()
         self._completion = Completion()
         self.has_ended = False
+        self.tape: Tape | None = None
+        self._path: Path = ()
 
-    def begin(self) -> None:
-        """Begin a run."""
+    def begin(self, tape: Tape | None = None) -> None:
+        """Begin a run; if it is traced, there is a tape."""
+        self.gauge.enter(STARVED)
         self.has_ended = False
+        self.tape = tape
 
     def take(self) -> tuple[list[Any], bool]:
         """The items of the next frame, and whether a batch is complete with it."""
         frame = self.way_in.take()
         self.has_ended = bool(frame.end)
+        self._path = frame.path
+        started = perf_counter_ns()
         items = unpack_items(self.way_in.name, frame)
+        spent = perf_counter_ns() - started
+        self.gauge.count(len(items), frame.size)
+        self.gauge.gave(len(items))
+        self.gauge.unpickled(spent)
+        self.gauge.spend(spent)
         return items, self._completion.add(frame.path, 1)
 
     def consumed(self, items: int, seconds: float) -> None:
-        """The consumer kept so many items for so long."""
+        """The consumer kept so many items, those of the last frame, for so long until now."""
+        if self.tape is not None:
+            now = perf_counter_ns()
+            self.tape.add(Span("batch", now - int(seconds * 1e9), now, self._path, items))
         if items:
+            self.gauge.spend(int(seconds * 1e9))
             self.way_in.service = _blend(self.way_in.service, seconds / items)

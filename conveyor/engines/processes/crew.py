@@ -16,19 +16,24 @@ import signal
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from time import monotonic, perf_counter
 from typing import Any, Literal
 
 from conveyor import log
+from conveyor.engines.counters import Counted
 from conveyor.engines.letters import Failures
-from conveyor.engines.processes.actor import Accounts, Sink, SourceActor
+from conveyor.engines.processes.actor import Accounts, Sink, SourceActor, taken_off
 from conveyor.engines.processes.channel import Poller
+from conveyor.engines.processes.durable import DurableReceiver, DurableSender, Log
 from conveyor.engines.processes.hand import Hand
+from conveyor.engines.processes.kept import Kept
 from conveyor.engines.processes.launch import fill_standard_streams
 from conveyor.engines.processes.load import LoadWatch
 from conveyor.engines.processes.memory import KEPT, Memory, create_arena
+from conveyor.engines.processes.meters import Meters
 from conveyor.engines.processes.output import show
 from conveyor.engines.processes.recorder import Gauge, Reading
 from conveyor.engines.processes.wire import share, shareable, ship, unpack_error, unpack_letter
@@ -47,6 +52,7 @@ from conveyor.engines.processes.worker import (
     READY,
     RETIRED,
     STOP,
+    TAPED,
     Links,
     Orders,
     connect_locally,
@@ -55,7 +61,10 @@ from conveyor.engines.processes.worker import (
     use,
     without_processors,
 )
-from conveyor.errors import ConveyorError
+from conveyor.engines.samples import Sample, Sampler
+from conveyor.engines.tape import Tape
+from conveyor.engines.watch import Watch
+from conveyor.errors import ConveyorError, StageTimeout, WorkerDied
 from conveyor.flow.scale import Decision
 from conveyor.plan import Plan
 from conveyor.plan.model import PARENT
@@ -72,11 +81,19 @@ GOODBYE_GRACE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """An end of a new channel, for the process that it goes to."""
+    """An end of a channel, for the process that it goes to.
+
+    Attributes:
+        channel: its number.
+        is_upper: whether it is the one that sends.
+        connection: the pipe.
+        log: the descriptor of its log; None where it has none.
+    """
 
     channel: int
     is_upper: bool
     connection: Connection
+    log: int | None = None
 
 
 @dataclass(slots=True)
@@ -117,8 +134,11 @@ class Crew:
     def __init__(self, plan: Plan, *, cores: int, warm: bool) -> None:
         self.plan = plan
         self.accounts = Accounts()
+        self.watch: Watch | None = None
+        """Who looks at the run under way, between batches."""
         self._failures = Failures()
         self._fed = 0
+        self._is_traced = False
         self.load = LoadWatch(plan, cores)
         self._poller = Poller()
         self._hands: dict[int, Hand] = {}
@@ -129,12 +149,17 @@ class Crew:
         self._missing_accounts = 0
         self._state: Literal["working", "finishing", "stopping"] = "working"
         self._ends: set[Connection] = set()
+        self._kept = Kept(plan)
+        self._own_durable: list[DurableSender | DurableReceiver] = []
+        self._reported: dict[int, int] = {}
         self._warm = warm
         self._window = 4 * len(plan.workers) + 4
         self._feed: SourceActor | None = None
         self._memory: Memory | None = None
-        self._gauge = Gauge([0] * Gauge.FIELDS)
+        self._gauge = Gauge.alone()
         self._build_own()
+        self.sampler = Sampler({n: worker.element for n, worker in enumerate(plan.workers)})
+        self.meters = Meters(plan, self._gauge if self._feed else None, self._sink.gauge)
 
     def _build_own(self) -> None:
         first, last = self.plan.workers[0], self.plan.workers[-1]
@@ -149,8 +174,10 @@ class Crew:
                 may_end=self._feed_may_end,
                 told=self._told,
                 made=self._made,
+                tape=partial(self._tape, 0),
             )
             self._feed.wake_on = self._poller.wake_on
+            self._feed.shares = True
 
     def _told(self, accounts: Accounts) -> None:
         self.accounts.add(accounts)
@@ -158,6 +185,15 @@ class Crew:
 
     def _made(self, items: int) -> None:
         self._fed = items
+
+    def _tape(self, worker: int) -> Tape | None:
+        return Tape(worker) if self._is_traced else None
+
+    @property
+    def tapes(self) -> list[Tape]:
+        """What is known of what each worker did in the last run, where that was traced."""
+        own = [] if self._feed is None else taken_off(self._feed)
+        return [*self.accounts.tapes, *own, *taken_off(self._sink)]
 
     # -- start --
 
@@ -205,8 +241,11 @@ class Crew:
         hands: list[Hand] = []
         for number in sorted(wanted - set(self._hands)):
             hand = Hand(self.plan, number, self._poller, self._on_message, self._on_death)
+            hand.recorder.is_traced = self._is_traced
             self._hands[number] = hand
             hands.append(hand)
+            for worker in hand.workers:
+                self._reported.pop(worker, None)
             log.debug("process {} runs {}", hand.process.pid, ", ".join(hand.stages))
         return hands
 
@@ -217,11 +256,15 @@ class Crew:
             channel = self.plan.channels[number]
             source = self.plan.workers[channel.source].process
             target = self.plan.workers[channel.target].process
-            if source != target:
-                upper, lower = Pipe()
+            if channel.durable:
+                upper, lower, log_fd = self._kept.channel(number)
+            elif source != target:
+                upper, lower, log_fd = *Pipe(), None
                 self._ends |= {upper, lower}
-                ends[source].append(_End(number, True, upper))  # noqa: FBT003
-                ends[target].append(_End(number, False, lower))  # noqa: FBT003
+            else:
+                continue
+            ends[source].append(_End(number, True, upper, log_fd))  # noqa: FBT003
+            ends[target].append(_End(number, False, lower, log_fd))  # noqa: FBT003
         return ends
 
     def _instruct(
@@ -240,9 +283,14 @@ class Crew:
                 self._window,
                 self._warm,
                 environment,
-                self._region(),
+                None if self._is_restartable(hand) else self._region(),
+                self._kept.blame(hand.workers),
             )
-            hand.instruct(orders, self._given_away(own), self._memory)
+            memory = None if orders.region is None else self._memory
+            hand.instruct(orders, self._kept.journals(hand.workers), self._given_away(own), memory)
+
+    def _is_restartable(self, hand: Hand) -> bool:
+        return self.plan.workers[hand.workers[0]].restarts > 0
 
     def _region(self) -> int | None:
         """A region of the arena for a new process."""
@@ -253,12 +301,17 @@ class Crew:
     def _given_away(self, ends: Collection[_End]) -> list[int]:
         """The descriptors of ends that go to another process.
 
-        Were our copies kept, nobody would see the end of the other side.
+        Were our copies kept, nobody would see the end of the other side. Of channels that are
+        durable they are, since nobody is to see that.
         """
-        fds = [os.dup(end.connection.fileno()) for end in ends]
+        fds: list[int] = []
         for end in ends:
-            end.connection.close()
-            self._ends.discard(end.connection)
+            fds.append(os.dup(end.connection.fileno()))
+            if end.log is not None:
+                fds.append(os.dup(end.log))
+            else:
+                end.connection.close()
+                self._ends.discard(end.connection)
         return fds
 
     def _connect_own(
@@ -268,10 +321,16 @@ class Crew:
         if self._feed is not None:
             self._feed.way_out.outlet.attach(slots)
         for end in ends:
+            connection, log_end = end.connection, None
+            if end.log is not None:
+                connection = Connection(os.dup(connection.fileno()))
+                log_end = Log(os.dup(end.log))
             if end.is_upper:
-                connect_upper(self._feed, end.channel, end.connection, self._poller)
+                own = connect_upper(self._feed, end.channel, connection, log_end, self._poller)
             else:
-                connect_lower(self._sink, end.channel, end.connection, self._poller)
+                own = connect_lower(self._sink, end.channel, connection, log_end, self._poller)
+            if log_end is not None:
+                self._own_durable.append(own)
         for number in channels:
             channel = self.plan.channels[number]
             if {self._process(channel.source), self._process(channel.target)} == {PARENT}:
@@ -302,6 +361,9 @@ class Crew:
         if self._feed is not None:
             readings[0] = self._gauge.read()
         return readings
+
+    def _all_readings(self) -> dict[int, Reading]:
+        return {**self._readings(), len(self.plan.workers) - 1: self._sink.gauge.read()}
 
     def _joined(self) -> list[Hand]:
         """The processes that get the end of this run."""
@@ -380,8 +442,11 @@ class Crew:
         if self._source_asks:
             self._on_source_asks()
 
-    def _on_counted(self, hand: Hand) -> None:
+    def _on_counted(self, hand: Hand, accounts: Accounts) -> None:
         """A worker has done its work. Once all have that were detached, it is a change."""
+        if accounts.run > self._reported.get(accounts.worker, 0):
+            self._reported[accounts.worker] = accounts.run
+            self._told(accounts)
         if not hand.has_left:
             return
         change = self._change
@@ -429,17 +494,24 @@ class Crew:
 
     # -- a run --
 
-    def begin(self, items: Iterator[Any], failures: Failures) -> None:
+    def begin(self, items: Iterator[Any], failures: Failures, *, is_traced: bool) -> None:
         """Begin a run."""
         self.accounts = Accounts()
         self._failures = failures
+        self._is_traced = is_traced
+        self._kept.begin()
+        self._revive(self._kept.dead)
+        for hand in self._hands.values():
+            hand.recorder.is_traced = is_traced
         self._is_ending = self._source_asks = False
         feeds = self._feed is not None
         self._missing_accounts = sum(len(hand.workers) for hand in self._joined()) + feeds
         self._join_if_ready()
         if self.plan.scaled:
             self.load.begin(monotonic(), self._readings())
-        self._sink.begin()
+        self._sink.begin(self._tape(len(self.plan.workers) - 1))
+        self.meters.begin(self._hands.values())
+        self.sampler.begin(monotonic(), self._all_readings())
         if self._feed is not None:
             self._feed.begin(items)
         else:
@@ -477,6 +549,15 @@ class Crew:
             if not progress or self._poller.is_writing or steps % LOOK == 0:
                 self._serve(progress or self._is_done or bool(sink.way_in.ready))
 
+    def sampled(self) -> list[Sample]:
+        """How the run went over the time, up to now."""
+        self.sampler.look(monotonic(), self._all_readings())
+        return list(self.sampler.samples)
+
+    def counted(self) -> list[Counted]:
+        """What all workers have counted since the run began."""
+        return self.meters.read(self._hands.values())
+
     def trim(self) -> None:
         """Give back the memory for large items that a next run would not need at once."""
         if self._memory is not None:
@@ -488,19 +569,28 @@ class Crew:
 
     def _serve(self, is_busy: bool) -> None:  # noqa: FBT001
         """Let everything that is ready go on, wait for it if need be, and raise what went wrong."""
+        now = monotonic()
+        if self.sampler.patience(now) <= 0:
+            self.sampler.look(now, self._all_readings())
         self._poller.wait(0 if is_busy else self._patience())
         if self._error is not None:
             raise self._error
+        if self.watch is not None:
+            self.watch.look()
         self._follow_load()
+        self._revive(self._kept.due(monotonic()))
         for hand in self._timed():
             hand.end_if_overdue()
 
-    def _patience(self) -> float | None:
+    def _patience(self) -> float:
         """Seconds until there is something to look at, though nothing comes."""
-        patience = None if self._is_settled else self.load.patience(monotonic())
-        if any(self._timed()):
-            patience = LOOK_SECONDS if patience is None else min(patience, LOOK_SECONDS)
-        return patience
+        now = monotonic()
+        patience = self.sampler.patience(now)
+        if not self._is_settled:
+            patience = min(patience, self.load.patience(now))
+        if any(self._timed()) or self._kept.dead:
+            patience = min(patience, LOOK_SECONDS)
+        return patience if self.watch is None else self.watch.patience(patience)
 
     def _timed(self) -> Iterator[Hand]:
         """The processes in which an item may be overdue."""
@@ -525,19 +615,22 @@ class Crew:
                 hand.has_taken_leave = True
             case (name, data) if name == FAILED:
                 self._error = self._error or unpack_error(data)
-            case (name, error, letter) if name == DROPPED:
-                self._on_dropped(error, letter)
+            case (name, error, letter, key) if name == DROPPED:
+                self._on_dropped(error, letter, key)
             case (name, stream, text) if name == PRINTED:
                 show(stream, text)
             case (name, accounts, has_left) if name == COUNTED:
-                self._told(accounts)
                 hand.has_left = has_left
-                self._on_counted(hand)
+                self._on_counted(hand, accounts)
+            case (name, tapes) if name == TAPED:
+                self.accounts.tapes += tapes
             case other:
                 raise AssertionError(f"a worker sent {other!r}")
 
-    def _on_dropped(self, packed: bytes, letter: bytes | None) -> None:
+    def _on_dropped(self, packed: bytes, letter: bytes | None, key: tuple[int, ...] | None) -> None:
         """An item has failed for good, and the run goes on as long as it bears that."""
+        if not self._kept.is_new(key):
+            return
         error = unpack_error(packed)
         items = self._fed if self._feed is not None else self._source.recorder.made
         try:
@@ -552,12 +645,49 @@ class Crew:
         if self._state == "stopping" or (self._state == "finishing" and hand.has_taken_leave):
             return
         if not (hand.has_left and hand.has_taken_leave):
-            self._error = self._error or hand.died()
+            error = hand.died()
+            if self._state == "finishing" and self._is_restartable(hand):
+                log.warning("{}; all its work was done", error)
+                return
+            if self._state == "working" and self._error is None and self._may_revive(hand, error):
+                return
+            self._error = self._error or error
             return
         log.debug("process {} has left", hand.process.pid)
         del self._hands[hand.number]
+        self.meters.leave(hand)
         hand.close()
         self._end_detaching()
+
+    def _may_revive(self, hand: Hand, error: WorkerDied | StageTimeout) -> bool:
+        """Bury a worker process that has died, if another one is to take its place."""
+        if not self._kept.bury(hand, error, monotonic()):
+            return False
+        log.warning("{}; it is started again, in place of process {}", error, hand.process.pid)
+        del self._hands[hand.number]
+        return True
+
+    def _revive(self, dead: Collection[Hand]) -> None:
+        """Start processes in place of those that died; nobody else has to know."""
+        for before in list(dead):
+            hand = Hand(
+                self.plan,
+                before.number,
+                self._poller,
+                self._on_message,
+                self._on_death,
+                before=before,
+            )
+            self._hands[hand.number] = hand
+            log.debug("process {} takes the place of {}", hand.process.pid, before.process.pid)
+            self._kept.revived(before)
+            mine = [
+                number
+                for number, channel in enumerate(self.plan.channels)
+                if hand.number in (self._process(channel.source), self._process(channel.target))
+            ]
+            ends = {hand.number: self._lay(mine)[hand.number]}
+            self._instruct([hand], self._attached, ends)
 
     # -- the end --
 
@@ -613,6 +743,10 @@ class Crew:
         for end in self._ends:
             end.close()
         self._ends.clear()
+        for own in self._own_durable:
+            own.close()
+        self._own_durable.clear()
+        self._kept.close()
         if self._memory is not None:
             self._memory.close()
             self._memory = None

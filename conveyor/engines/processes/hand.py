@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from multiprocessing import Pipe
 from typing import Any
 
@@ -17,6 +18,7 @@ from conveyor.engines.processes.recorder import Reading, Recorder, create
 from conveyor.engines.processes.worker import Orders, main
 from conveyor.engines.stage import short
 from conveyor.errors import StageTimeout, WorkerDied
+from conveyor.flow.progress import Entry
 from conveyor.plan import Plan
 
 OVERDUE_GRACE = 0.5
@@ -34,6 +36,7 @@ class Hand:
         poller: what serves its connection and its pidfd.
         on_message: called with each message that it sends.
         on_death: called when it has ended.
+        before: the one that it takes the place of, whose recorder it goes on with.
 
     Attributes:
         is_ready: whether its workers are set up.
@@ -50,6 +53,8 @@ class Hand:
         poller: Poller,
         on_message: Callable[[Hand, Any], None],
         on_death: Callable[[Hand], None],
+        *,
+        before: Hand | None = None,
     ) -> None:
         self.number = number
         self.workers = [n for n, worker in enumerate(plan.workers) if worker.process == number]
@@ -64,7 +69,7 @@ class Hand:
         self._on_message = on_message
         self._on_death = on_death
         with ExitStack() as undo:
-            self._memory = create(len(self.workers))
+            self._memory: int = os.dup(before._memory) if before else create(len(self.workers))
             undo.callback(os.close, self._memory)
             self.recorder = Recorder(os.dup(self._memory), self.workers)
             undo.callback(self.recorder.close)
@@ -76,11 +81,14 @@ class Hand:
         self.fd = self.process.fd
         self._control: MessageEnd | None = None
 
-    def instruct(self, orders: Orders, ends: Sequence[int], arena: Memory | None) -> None:
+    def instruct(
+        self, orders: Orders, journals: Sequence[int], ends: Sequence[int], arena: Memory | None
+    ) -> None:
         """Send a new worker process all that it needs, and serve it from now on.
 
         Args:
             orders: what it is told.
+            journals: the descriptors of the journals of its workers; they are closed here.
             ends: the descriptors of the ends in ``orders.links``; they are closed here.
             arena: where large items are; None where there is none.
         """
@@ -88,7 +96,7 @@ class Hand:
         self.region, self._arena = orders.region, arena
         memory = [os.dup(self._memory), *([arena.handle()] if arena is not None else [])]
         # Should it be gone already, its pidfd tells.
-        self._control.send(orders, [*memory, *ends])
+        self._control.send(orders, [*memory, *journals, *ends])
         self._poller.add(self)
 
     def _receive(self, message: Any) -> None:
@@ -118,7 +126,11 @@ class Hand:
 
     def readings(self) -> dict[int, Reading]:
         """What the gauges of its workers show, by their numbers."""
-        return {number: self.recorder.gauge(number).read() for number in self.workers}
+        shown = {number: self.recorder.gauge(number).read() for number in self.workers}
+        if len(shown) > 1:  # nobody knows whose the time is
+            return shown
+        cpu = self.process.cpu_seconds()
+        return {number: replace(one, cpu=cpu) for number, one in shown.items()}
 
     def end_if_overdue(self) -> None:
         """Kill the process if what it has in work did not let itself be broken off in time."""
@@ -129,6 +141,14 @@ class Hand:
                 limit = self.limits[self.stages.index(stage)] or limit
             self._overdue = StageTimeout(stage, item, limit, _KILLED)
             self.process.send_signal(signal.SIGKILL)
+
+    @property
+    def suspects(self) -> tuple[int, Entry, range] | None:
+        """The worker that had a frame in work, which, and which items of it; None for none."""
+        recorder = self.recorder
+        if recorder.worker is None:
+            return None
+        return recorder.worker, recorder.entry, recorder.place[0]
 
     def died(self) -> WorkerDied | StageTimeout:
         """What the end of this process means, where it did not say goodbye."""

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from conveyor.engines.base import Live
+from conveyor.engines.counters import Counted
 from conveyor.engines.letters import Failures
 from conveyor.engines.processes.actor import Accounts
 from conveyor.engines.processes.cores import physical_cores
 from conveyor.engines.processes.crew import Crew
 from conveyor.engines.processes.look import remember
+from conveyor.engines.running import measured_by, so_far
+from conveyor.engines.samples import Sample
 from conveyor.engines.stats import Stats, Width, account
+from conveyor.engines.tape import Lane, Tape, Traced
 from conveyor.errors import UsageError
 from conveyor.graph import ForkNode, Graph
 from conveyor.plan import Plan, make
@@ -38,6 +42,7 @@ def _need_descriptors(plan: Plan) -> None:
     """
     needed = (
         2 * len(plan.channels)
+        + 4 * sum(channel.durable for channel in plan.channels)
         + 7 * plan.processes
         + len(list(Path("/proc/self/fd").iterdir()))
         + 16
@@ -65,6 +70,9 @@ class Processes(Live[Any]):
         self._crew: Crew | None = None
         self._accounts = Accounts()
         self._widths: dict[str, list[Width]] = {}
+        self._tapes: list[Tape] = []
+        self._counted: list[Counted] = []
+        self._samples: list[Sample] = []
         self._pid = os.getpid()
 
     def start(self) -> None:
@@ -99,6 +107,11 @@ class Processes(Live[Any]):
         crew = self._release()
         if crew is not None:
             crew.stop()
+            self._keep(crew)
+
+    def _keep(self, crew: Crew) -> None:
+        """Keep what a crew knows of the run that has ended."""
+        self._accounts, self._widths, self._tapes = crew.accounts, crew.load.widths, crew.tapes
 
     def _release(self) -> Crew | None:
         """Give up the crew, to whoever ends it; a forked copy of this process may not."""
@@ -114,18 +127,49 @@ class Processes(Live[Any]):
         self.start()
         crew = self._crew
         assert crew is not None
-        crew.begin(iter(items), failures)
+        crew.watch = self.watch
+        crew.begin(iter(items), failures, is_traced=self._is_traced)
         yield from crew.outputs()
+        self._counted, self._samples = crew.counted(), crew.sampled()
         crew.trim()
-        self._accounts, self._widths = crew.accounts, crew.load.widths
+        self._keep(crew)
+
+    def _so_far(self, elapsed: float, given: int) -> Stats:
+        crew = self._crew
+        counted = crew.counted() if crew is not None else []
+        widths = crew.load.widths if crew is not None else {}
+        return so_far(
+            self.bare_graph,
+            measured_by(counted),
+            elapsed=elapsed,
+            given=given,
+            widths={fork: tuple(history) for fork, history in widths.items()},
+            counted=counted,
+            samples=tuple(crew.sampler.samples) if crew is not None else (),
+        )
 
     def _account(self, elapsed: float, given: int) -> Stats:
         counted = self._accounts
         return account(
-            self.graph,
+            self.bare_graph,
             counted.nodes,
             counted.edges,
             elapsed=elapsed,
             given=given,
             widths=self._widths,
+            counted=self._counted,
+            samples=self._samples,
         )
+
+    def _traced(self) -> Traced:
+        channels, workers = self.plan.channels, self.plan.workers
+        lanes = {
+            number: Lane(
+                worker.name,
+                worker.element,
+                [channels[channel].source for channel in worker.way_in.channels],
+                gathers=worker.way_in.how != "interleave" and worker.way_in.traced,
+            )
+            for number, worker in enumerate(workers)
+        }
+        return Traced(lanes, self._tapes, self._widths)

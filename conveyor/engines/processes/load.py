@@ -32,7 +32,7 @@ class LoadWatch:
 
     Attributes:
         first: the slots that are attached at first.
-        widths: for each fork that follows the load, its widths since the run began.
+        widths: for each AUTO fork, its widths since the run began.
     """
 
     def __init__(self, plan: Plan, cores: int) -> None:
@@ -46,7 +46,8 @@ class LoadWatch:
         self._senders = {one.fork: self._senders_of(one) for one in plan.scaled}
         self._began = self._looked = 0.0
         self._before: Mapping[int, Reading] = {}
-        self.widths: dict[str, list[Width]] = {}
+        self._kept = {fork: Width(0.0, *kept) for fork, kept in plan.kept.items()}
+        self.widths: dict[str, list[Width]] = self._at_first()
 
     def _senders_of(self, fork: Scaled) -> set[int]:
         workers = self._plan.workers
@@ -58,10 +59,12 @@ class LoadWatch:
         self._began = now
         self._look(now, readings)
         self._scaler.pause()
-        self.widths = {
-            fork: [Width(0.0, one.width, one.reason)] for fork, one in self._widths.items()
-        }
+        self.widths = self._at_first()
         self._widths = {fork: replace(one, reason=KEPT) for fork, one in self._widths.items()}
+
+    def _at_first(self) -> dict[str, list[Width]]:
+        first = {fork: Width(0.0, one.width, one.reason) for fork, one in self._widths.items()}
+        return {fork: [one] for fork, one in {**first, **self._kept}.items()}
 
     def patience(self, now: float) -> float:
         """Seconds until the next look."""
@@ -83,7 +86,7 @@ class LoadWatch:
         loads = {one.fork: self._load(one, shares) for one in self._plan.scaled}
         scaled = {slot for one in self._plan.scaled for slot in one.slots}
         others = sum(
-            share.busy for n, share in shares.items() if self._plan.workers[n].slot not in scaled
+            share.cores for n, share in shares.items() if self._plan.workers[n].slot not in scaled
         )
         return self._scaler.decide(now, loads, others)
 
@@ -96,7 +99,7 @@ class LoadWatch:
         senders = [shares[n] for n in self._senders[fork.fork] if n in shares]
         return Load(
             len(branches),
-            cores=sum(one.busy for branch in branches for one in branch),
+            cores=sum(one.cores for branch in branches for one in branch),
             busy=sum(max(one.busy for one in branch) for branch in branches),
             idle=sum(min(one.starved + one.blocked for one in branch) for branch in branches),
             stalled=sum(one.blocked for one in senders) / max(1, len(senders)),
@@ -122,18 +125,25 @@ class LoadWatch:
 
 
 class _Share(NamedTuple):
-    """The frames that a worker took, and the shares of the time that it spent how."""
+    """The frames that a worker took, and the shares of the time that it spent how.
+
+    One that is at work, but waits for something else than a core, leaves that free.
+    """
 
     batches: int
+    cores: float
     busy: float
     starved: float
     blocked: float
 
 
 def _share(before: Reading, now: Reading, period: float) -> _Share:
+    busy = (now.busy - before.busy) / period
+    ran = None if before.cpu is None or now.cpu is None else (now.cpu - before.cpu) / period
     return _Share(
         now.batches - before.batches,
-        (now.busy - before.busy) / period,
+        busy if ran is None else ran,
+        busy,
         (now.starved - before.starved) / period,
         (now.blocked - before.blocked) / period,
     )

@@ -8,14 +8,21 @@ from dataclasses import dataclass
 from typing import Literal
 from weakref import WeakSet
 
+from conveyor.engines.counters import BLOCKED, BUSY, ELSEWHERE, GONE, STARVED
 from conveyor.engines.processes.crew import Crew
 from conveyor.engines.processes.hand import Hand
-from conveyor.engines.processes.recorder import BLOCKED, BUSY, STARVED, Gauge
+from conveyor.engines.processes.recorder import Gauge
 from conveyor.engines.processes.stacks import ask
 
 State = Literal["starting", "busy", "starved", "blocked"]
 
-_STATES: dict[int, State] = {0: "starting", BUSY: "busy", STARVED: "starved", BLOCKED: "blocked"}
+_STATES: dict[int, State] = {
+    GONE: "starting",
+    BUSY: "busy",
+    STARVED: "starved",
+    BLOCKED: "blocked",
+    ELSEWHERE: "starved",
+}
 
 _crews: WeakSet[Crew] = WeakSet()
 

@@ -7,49 +7,71 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 from conveyor.log import loaded
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 Hold = Callable[[], AbstractContextManager[None]]
 
 
-class LineStream(io.TextIOBase):
-    """A text stream that hands on whole lines.
+class _Lines(io.BufferedIOBase):
+    """The bytes that a text stream writes, handed on by whole lines.
+
+    Each thread has a line of its own that is not whole yet, so that none gets into another.
 
     Args:
-        emit: called with text that ends in a newline.
+        fd: where the caller's stream writes, and what a process may that is started from here.
+        name: the name of the stream.
+        emit: called with bytes that end in a newline.
         held: makes what breaks off the user's code wait until a write is done.
     """
 
-    encoding = "utf-8"
-    errors = "backslashreplace"
-
-    def __init__(self, emit: Callable[[str], None], held: Hold) -> None:
+    def __init__(self, fd: int, name: str, emit: Callable[[bytes], None], held: Hold) -> None:
+        self.name = name
+        self._fd = fd
         self._emit = emit
         self._held = held
-        self._partial = ""
-        self._lock = threading.RLock()
+        self._partial: dict[int, bytes] = {}
 
     def writable(self) -> bool:
         """It is."""
         return True
 
-    def write(self, text: str) -> int:
-        """Take text; hand on the lines that are whole."""
-        if not isinstance(text, str):
-            raise TypeError(f"write() takes str, not {type(text).__name__}")
-        with self._held(), self._lock:
-            lines, newline, self._partial = (self._partial + text).rpartition("\n")
+    def fileno(self) -> int:
+        """The descriptor: what is written there goes past the lines, to the caller's own stream."""
+        return self._fd
+
+    def write(self, data: Buffer, /) -> int:
+        """Take bytes; hand on the lines that are whole."""
+        new, thread = memoryview(data).tobytes(), threading.get_ident()
+        with self._held():
+            lines, newline, partial = (self._partial.pop(thread, b"") + new).rpartition(b"\n")
+            if partial:
+                self._partial[thread] = partial
             if newline:
                 self._emit(lines + newline)
-        return len(text)
+        return len(new)
 
     def drain(self) -> None:
-        """Hand on what is left, as a line."""
-        with self._held(), self._lock:
-            partial, self._partial = self._partial, ""
-            if partial:
-                self._emit(partial + "\n")
+        """Hand on what is left, as lines."""
+        with self._held():
+            while self._partial:
+                _, partial = self._partial.popitem()
+                self._emit(partial + b"\n")
+
+
+def _opened(fd: int, name: str, emit: Callable[[int, str], None], held: Hold) -> io.TextIOWrapper:
+    def decoded(data: bytes) -> None:
+        emit(fd, data.decode(stream.encoding, "backslashreplace"))
+
+    lines: Any = _Lines(fd, name, decoded, held)
+    stream = io.TextIOWrapper(
+        lines, "utf-8", "backslashreplace", line_buffering=True, write_through=True
+    )
+    return stream
 
 
 def redirect(emit: Callable[[int, str], None], held: Hold) -> Callable[[], None]:
@@ -62,8 +84,9 @@ def redirect(emit: Callable[[int, str], None], held: Hold) -> Callable[[], None]
     Returns:
         What hands on the rest of a line, to be called at the end.
     """
-    out = LineStream(lambda text: emit(1, text), held)
-    err = LineStream(lambda text: emit(2, text), held)
+    out, err = _opened(1, "<stdout>", emit, held), _opened(2, "<stderr>", emit, held)
+    # Kept here, for the user may take them off.
+    streams: list[Any] = [out.buffer, err.buffer]
     sys.stdout, sys.stderr = out, err
     if (logger := loaded()) is not None:
         # The sinks of the fork server write to its own stream.
@@ -71,8 +94,8 @@ def redirect(emit: Callable[[int, str], None], held: Hold) -> Callable[[], None]
         logger.add(err.write)
 
     def drain() -> None:
-        out.drain()
-        err.drain()
+        for stream in streams:
+            stream.drain()
 
     return drain
 

@@ -9,29 +9,42 @@ from __future__ import annotations
 
 import mmap
 import os
+import struct
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass
+from resource import RUSAGE_SELF, getrusage
 from time import perf_counter_ns
-from typing import cast
+from typing import Protocol, cast
 
+from conveyor.engines import counters
+from conveyor.engines.counters import BATCHES, BLOCKED, BUSY, ITEMS, SINCE, STARVED, STATE
+from conveyor.engines.histogram import Times
 from conveyor.engines.processes.large import Parcel
+from conveyor.engines.tape import Tape
+from conveyor.flow.progress import Entry
 
-_FIELDS = 8
-_HEAD = _FIELDS * 8
-"""Bytes of the fields, and of those of each gauge."""
+_HEAD = 16 * 8
+_GAUGE = counters.FIELDS * 8
+"""Bytes of the fields of the head, and of those of each gauge."""
 
 _ROOM = 256 << 10
 
-# Fields: the index of the item; how many items from there on it may be one of; when it is
-# overdue, in nanoseconds, or 0 where it never is; the number of the worker, plus 1, or 0 where
-# nothing is in work; the number of items in the batch; the bytes of its payload, or 0 where it
-# had no room; the items that a source has made in this run.
-_INDEX, _SPAN, _DEADLINE, _WORKER, _COUNT, _BYTES, _MADE = range(7)
+# Fields of the head: the index of the item; how many items from there on it may be one of; when
+# it is overdue, in nanoseconds, or 0 where it never is; the number of the worker, plus 1, or 0
+# where nothing is in work; the number of items in the batch; the bytes of its payload, or 0 where
+# it had no room; the items that a source has made in this run; whether the run is traced, which
+# the parent writes before the run begins; how many items of the batch were done before, which the
+# index does not count; the link that it came by, and its position there.
+_INDEX, _SPAN, _DEADLINE, _WORKER, _COUNT, _BYTES, _MADE, _TRACED = range(8)
+_FIRST, _LINK, _POSITION = range(8, 11)
 
-# Fields of a gauge: the items and the batches that were taken; the nanoseconds in each state;
-# the state now, and since when.
-_ITEMS, _BATCHES, BUSY, STARVED, BLOCKED, _STATE, _SINCE = range(7)
-"""The states are at work, waiting for something to do, and waiting for room to give it on."""
+_TIMED = 8
+"""The fields of a gauge that a look at the load needs are the first ones."""
+
+_CLOCK = struct.Struct("Q")
+
+_LOOK = 64
+"""Batches from one look at the memory and CPU time of the process to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,7 @@ class Reading:
         busy: seconds at work.
         starved: seconds that it waited for something to do.
         blocked: seconds that it waited for room to give on what it had done.
+        cpu: seconds for which it had a core, where that is known; the gauge itself does not.
     """
 
     items: int = 0
@@ -51,49 +65,133 @@ class Reading:
     busy: float = 0.0
     starved: float = 0.0
     blocked: float = 0.0
+    cpu: float | None = None
+
+
+_schedstat: list[int] = []
+"""The descriptor by which a worker process learns how long it waited for a core."""
+
+
+def _queued() -> int:
+    """For how many nanoseconds this process, a worker, could have run and had no core."""
+    try:
+        if not _schedstat:
+            _schedstat.append(os.open("/proc/self/schedstat", os.O_RDONLY))
+        return int(os.pread(_schedstat[0], 128, 0).split()[1])
+    except (OSError, IndexError, ValueError):  # not every kernel tells
+        return 0
+
+
+class Counting(Protocol):
+    """What has become of the items of a worker, since it is there."""
+
+    items_out: int
+    filtered: int
+    skipped: int
+    dead: int
+    added: int
+    retried: int
 
 
 class Gauge:
-    """How one worker spends its time.
+    """What one worker does, and how it spends its time.
 
     The worker writes when it begins to wait and when it gets on, so that one that never waits
     spends nothing. Who reads adds the time since then: a state that lasts is seen at once.
 
     Args:
-        fields: ``FIELDS`` counters; shared memory, where somebody else is to read them.
+        fields: ``counters.FIELDS`` of them; shared memory, where somebody else is to read them.
     """
 
-    FIELDS = _FIELDS
-
-    def __init__(self, fields: memoryview[int] | list[int]) -> None:
+    def __init__(self, fields: memoryview[int], *, is_alone: bool = False) -> None:
         self._fields = fields
+        self._is_alone = is_alone
+
+    @staticmethod
+    def alone() -> Gauge:
+        """A gauge of the caller's process, which nobody else reads."""
+        return Gauge(memoryview(bytearray(_GAUGE)).cast("Q"), is_alone=True)
+
+    @property
+    def since(self) -> int:
+        """Since when it is in its state, in nanoseconds of ``perf_counter_ns``."""
+        return int(self._fields[SINCE])
 
     def enter(self, state: int) -> None:
-        """Be in a state from now on: ``BUSY``, ``STARVED`` or ``BLOCKED``."""
+        """Be in a state from now on, ``BUSY`` or another one."""
         fields, now = self._fields, perf_counter_ns()
-        if before := fields[_STATE]:
-            fields[before] += now - fields[_SINCE]
-        fields[_SINCE] = now
-        fields[_STATE] = state
+        if before := fields[STATE]:
+            fields[before] += now - fields[SINCE]
+        fields[SINCE] = now
+        fields[STATE] = state
 
-    def count(self, items: int) -> None:
-        """A frame of so many items has been taken."""
-        self._fields[_ITEMS] += items
-        self._fields[_BATCHES] += 1
+    def count(self, items: int, size: int = 0) -> None:
+        """A frame of so many items, and of so many bytes where it was pickled, has been taken."""
+        fields = self._fields
+        fields[ITEMS] += items
+        fields[BATCHES] += 1
+        fields[counters.BYTES_IN] += size
+
+    def spend(self, nanoseconds: int) -> None:
+        """So long it was at work up to now, and not in the state that it has entered."""
+        self._fields[BUSY] += nanoseconds
+        self._fields[SINCE] += nanoseconds
+
+    def unpickled(self, nanoseconds: int) -> None:
+        """So long it took to unpickle a frame."""
+        self._fields[counters.PICKLING] += nanoseconds
+
+    def pickled(self, nanoseconds: int, size: int) -> None:
+        """So long it took to pickle so many bytes."""
+        self._fields[counters.PICKLING] += nanoseconds
+        self._fields[counters.BYTES_OUT] += size
+
+    def gave(self, items: int) -> None:
+        """So many items went on, of a worker that has no account."""
+        self._fields[counters.OUT] += items
+
+    def note(self, stage: Counting) -> None:
+        """A batch is done: note what became of its items."""
+        fields = self._fields
+        fields[counters.OUT] = stage.items_out
+        fields[counters.FILTERED] = stage.filtered
+        fields[counters.SKIPPED] = stage.skipped
+        fields[counters.DEAD] = stage.dead
+        fields[counters.ADDED] = stage.added
+        fields[counters.RETRIED] = stage.retried
+        if fields[BATCHES] % _LOOK == 1:
+            self.look()
+
+    def look(self) -> None:
+        """Note what memory and CPU time the process has taken."""
+        usage = getrusage(RUSAGE_SELF)
+        self._fields[counters.PEAK] = usage.ru_maxrss
+        self._fields[counters.CPU] = int((usage.ru_utime + usage.ru_stime) * 1e9)
+        if not self._is_alone:
+            self._fields[counters.QUEUED] = _queued()
+
+    @property
+    def times(self) -> Times:
+        """How long its items took."""
+        return Times(self._fields, counters.TIMES, counters.SERVICE)
 
     @property
     def state(self) -> tuple[int, float]:
         """The state now, or 0 where it has not begun, and for how many seconds."""
-        since = self._fields[_SINCE]
-        return self._fields[_STATE], (perf_counter_ns() - since) / 1e9
+        since = self._fields[SINCE]
+        return self._fields[STATE], (perf_counter_ns() - since) / 1e9
 
     def read(self) -> Reading:
-        """What it shows now."""
-        fields = list(self._fields)
-        if fields[_STATE]:
-            fields[fields[_STATE]] += perf_counter_ns() - fields[_SINCE]
+        """What it shows now of its load."""
+        fields = list(self._fields[:_TIMED])
+        if fields[STATE]:
+            fields[fields[STATE]] += perf_counter_ns() - fields[SINCE]
         seconds = (fields[state] / 1e9 for state in (BUSY, STARVED, BLOCKED))
-        return Reading(fields[_ITEMS], fields[_BATCHES], *seconds)
+        return Reading(fields[ITEMS], fields[BATCHES], *seconds)
+
+    def copy(self) -> bytes:
+        """All of its counters, and the time; `counters.Counted` reads them."""
+        return bytes(self._fields) + _CLOCK.pack(perf_counter_ns())
 
 
 def create(workers: int) -> int:
@@ -105,7 +203,7 @@ def create(workers: int) -> int:
 
 def _size(workers: int) -> int:
     """Pages that are never written take no memory."""
-    return _HEAD * (1 + workers) + _ROOM
+    return _HEAD + _GAUGE * workers + _ROOM
 
 
 class Recorder:
@@ -122,19 +220,29 @@ class Recorder:
         self._view = memoryview(self._map)
         self.fields = self._view[:_HEAD].cast("Q")
         """Shared counters; places 0 and 1 say which item is in work, see `Stage.batch`."""
-        starts = range(_HEAD, _HEAD * (1 + len(workers)), _HEAD)
+        behind = _HEAD + _GAUGE * len(workers)
         self._gauges = {
-            worker: self._view[start : start + _HEAD].cast("Q")
-            for worker, start in zip(workers, starts, strict=True)
+            worker: self._view[start : start + _GAUGE].cast("Q")
+            for worker, start in zip(workers, range(_HEAD, behind, _GAUGE), strict=True)
         }
-        self._payload = self._view[_HEAD * (1 + len(workers)) :]
+        self._payload = self._view[behind:]
 
     def gauge(self, worker: int) -> Gauge:
         """The gauge of a worker of this process."""
         return Gauge(self._gauges[worker])
 
-    def begin(self, worker: int, count: int, payload: Sized | None) -> None:
-        """Note a batch that is going into work."""
+    def begin(
+        self, worker: int, count: int, payload: Sized | None, first: int = 0, entry: Entry = (0, 0)
+    ) -> None:
+        """Note a batch that is going into work.
+
+        Args:
+            worker: whose.
+            count: its items.
+            payload: those, pickled.
+            first: how many of them are done, which :attr:`place` counts, and the indexes do not.
+            entry: where it came from.
+        """
         fields = self.fields
         if isinstance(payload, Parcel):
             payload = payload.note
@@ -148,6 +256,8 @@ class Recorder:
         fields[_COUNT] = count
         fields[_INDEX] = 0
         fields[_SPAN] = 1
+        fields[_FIRST] = first
+        fields[_LINK], fields[_POSITION] = entry
         fields[_WORKER] = worker + 1
 
     def end(self) -> None:
@@ -169,6 +279,19 @@ class Recorder:
         return bool(deadline) and perf_counter_ns() > deadline + grace * 1e9
 
     @property
+    def is_traced(self) -> bool:
+        """Whether the run is traced."""
+        return bool(self.fields[_TRACED])
+
+    @is_traced.setter
+    def is_traced(self, is_traced: bool) -> None:
+        self.fields[_TRACED] = is_traced
+
+    def tape(self, worker: int) -> Tape | None:
+        """Where a worker keeps what it does in this run, if that is traced."""
+        return Tape(worker) if self.is_traced else None
+
+    @property
     def worker(self) -> int | None:
         """The number of the worker that had a batch in work, or None."""
         number = self.fields[_WORKER]
@@ -177,8 +300,24 @@ class Recorder:
     @property
     def place(self) -> tuple[range, int]:
         """The indexes of the item in work, or of those it may be, and the size of its batch."""
-        index, count = self.fields[_INDEX], self.fields[_COUNT]
+        index, count = self.fields[_FIRST] + self.fields[_INDEX], self.fields[_COUNT]
         return range(index, min(index + self.fields[_SPAN], count)), count
+
+    @property
+    def entry(self) -> Entry:
+        """Where the batch came from, that is or was last in work."""
+        return self.fields[_LINK], self.fields[_POSITION]
+
+    @property
+    def key(self) -> tuple[int, ...] | None:
+        """What tells the item in work from all others, where another worker may have it again."""
+        link, position = self.entry
+        index = self.fields[_FIRST] + self.fields[_INDEX]
+        return (self.fields[_WORKER], link, position, index) if position else None
+
+    def forget(self) -> None:
+        """Let nothing be in work: who had that is gone."""
+        self.fields[_WORKER] = self.fields[_DEADLINE] = 0
 
     @property
     def payload(self) -> bytes:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import inspect
 import io
+import linecache
 import marshal
+import os
 import pickle
 import struct
 import sys
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MemberDescriptorType
 from typing import Any, cast
 
 import cloudpickle
@@ -238,6 +240,8 @@ class _Shipper(cloudpickle.Pickler):
         value: Any = obj
         if isinstance(obj, type):
             return self._class(cast("type[Any]", obj))
+        if isinstance(obj, CodeType):
+            return _reduced_code(obj)
         if isinstance(obj, Wrapped) and _lives_here_only(obj):
             return object.__reduce_ex__(obj, PROTOCOL)
         if _is_plain_view(value):
@@ -247,8 +251,6 @@ class _Shipper(cloudpickle.Pickler):
         if isinstance(obj, io.TextIOWrapper) and obj not in (sys.stdout, sys.stderr):
             # Cloudpickle would send the text of a file in its place.
             raise pickle.PicklingError("an open file can't travel")
-        if isinstance(obj, CodeType):
-            return _code(obj)
         result: Any = super().reducer_override(value)
         if isinstance(obj, FunctionType) and result is not NotImplemented:
             self.functions.append(obj)
@@ -261,21 +263,50 @@ class _Shipper(cloudpickle.Pickler):
         if _is_by_value(result):
             _sent.add(cls)
             self.classes.append(cls)
+            return _with_slots(cls, result)
         return result
 
 
-def _code(code: CodeType) -> Any:
-    """Code as cloudpickle reduces it, but with the name of its file.
+_CODE_FILE = 10
+"""The place of the file's name among the arguments of the type of code."""
 
-    By that the traceback of a worker finds the lines. Cloudpickle leaves it out from 3.1.3 on.
+
+def _reduced_code(code: CodeType) -> Any:
+    """Code as cloudpickle reduces it, but with its file, which tracebacks name.
+
+    Where that is none on the disk, as in notebooks, what is known of its lines goes along.
     """
-    make, parts = _cloudpickle._code_reduce(code)
-    at = _FILENAME
-    return make, (*parts[:at], code.co_filename, *parts[at + 1 :])
+    make, arguments = _cloudpickle._code_reduce(code)
+    file = code.co_filename
+    arguments = (*arguments[:_CODE_FILE], file, *arguments[_CODE_FILE + 1 :])
+    if os.path.exists(file) or not (lines := linecache.getlines(file)):  # noqa: PTH110
+        return make, arguments
+    return _code_with_lines, (arguments, lines)
 
 
-_FILENAME = 10
-"""The place of the file's name among the arguments of `CodeType`."""
+def _code_with_lines(arguments: tuple[Any, ...], lines: list[str]) -> CodeType:
+    file = arguments[_CODE_FILE]
+    linecache.cache.setdefault(file, (sum(map(len, lines)), None, lines, file))
+    return CodeType(*arguments)
+
+
+def _with_slots(cls: type, reduced: Any) -> Any:
+    """A reduced class, made anew with its slots.
+
+    Cloudpickle makes a class that has none, whose instances the class here can't have back, and
+    it fails where they are private.
+    """
+    make, (*arguments, namespace, tracker, extra), (content, more), *rest = reduced
+    if make is not _cloudpickle._make_skeleton_class or "__slots__" not in content:
+        return reduced
+    namespace = namespace | {"__slots__": content["__slots__"]}
+    content = {name: value for name, value in content.items() if not _is_of_slots(cls, name, value)}
+    return (make, (*arguments, namespace, tracker, extra), (content, more), *rest)
+
+
+def _is_of_slots(cls: type, name: str, value: Any) -> bool:
+    is_member = isinstance(value, MemberDescriptorType) and value.__objclass__ is cls
+    return is_member or name == "__slots__"
 
 
 def _is_plain_view(value: Any) -> bool:
@@ -363,11 +394,53 @@ def share(classes: frozenset[type]) -> bytes:
     return _by_value(list(classes))
 
 
-def take_shared(data: bytes) -> None:
-    """Put the classes that :func:`share` pickled where a worker finds them by their names."""
+def take_shared(stage: str, data: bytes) -> None:
+    """Put the classes that :func:`share` pickled where a worker finds them by their names.
+
+    Args:
+        stage: a stage of this worker, for errors.
+        data: the classes.
+
+    Raises:
+        NotPicklable: they can't be loaded here.
+    """
     main = sys.modules["__main__"]
-    for cls in loads(data):
+    try:
+        classes: list[type] = loads(data)
+    except Exception as error:
+        hint = "they were pickled, but can't be built anew in the worker; define them in a module"
+        where = "the classes of __main__ that it needs"
+        raise NotPicklable(stage, None, where, reason(error), hint) from error
+    for cls in classes:
         setattr(main, cls.__qualname__, cls)
+
+
+def pack_state(stage: str, state: Any) -> bytes | None:
+    """What ``snapshot`` gave, for another worker; None for None.
+
+    Raises:
+        NotPicklable: it can't travel.
+    """
+    if state is None:
+        return None
+    try:
+        return dumps(state)
+    except Exception as error:
+        where, inner = _culprit(state, "state", error)
+        hint = "what snapshot() gives is kept for the next worker, pickled"
+        raise NotPicklable(stage, short(state), where, reason(inner), hint) from error
+
+
+def unpack_state(stage: str, data: bytes) -> Any:
+    """What :func:`pack_state` packed.
+
+    Raises:
+        NotPicklable: it can't be loaded.
+    """
+    try:
+        return loads(data)
+    except Exception as error:
+        raise NotPicklable(stage, "of snapshot()", "loading it", reason(error)) from error
 
 
 # -- errors --

@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
+from time import perf_counter_ns
 from typing import Any
 
 from conveyor.dsl.processor import Processor
 from conveyor.engines.careful import stage_for
 from conveyor.engines.letters import DeadLetter
-from conveyor.engines.processes.actor import Accounts, SourceActor, StageActor
+from conveyor.engines.processes.actor import Accounts, SourceActor, StageActor, taken_off
 from conveyor.engines.processes.channel import (
     FrameReceiver,
     FrameSender,
@@ -26,14 +27,30 @@ from conveyor.engines.processes.channel import (
     MessageEnd,
     Poller,
 )
+from conveyor.engines.processes.durable import (
+    Bell,
+    DurableReceiver,
+    DurableSender,
+    Log,
+)
+from conveyor.engines.processes.journal import Journal
 from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.output import redirect
 from conveyor.engines.processes.recorder import Recorder
+from conveyor.engines.processes.restartable import Blame, RestartableActor
 from conveyor.engines.processes.stacks import listen
 from conveyor.engines.processes.stop import Stopped, StopSignal
-from conveyor.engines.processes.wire import loads, pack_error, pack_letter, take_shared
+from conveyor.engines.processes.wire import (
+    loads,
+    pack_error,
+    pack_letter,
+    take_shared,
+    unpack_error,
+)
 from conveyor.engines.stage import NO_ITEM, Stage, stage_error
+from conveyor.engines.tape import Span
 from conveyor.errors import ConveyorError
+from conveyor.flow.progress import Entry
 from conveyor.plan import Plan
 
 LOOK = 8
@@ -44,6 +61,8 @@ small step."""
 @dataclass(frozen=True, slots=True)
 class Links:
     """What a process is to connect, along with a descriptor for each end.
+
+    A channel that is durable has one more, that of its log.
 
     Attributes:
         ends: for each, the number of the channel, and whether it is the upper end.
@@ -58,7 +77,7 @@ class Links:
 class Orders:
     """All that a worker process is told at its start.
 
-    Along with it come its recorder, the arena, and its ends.
+    Along with it come its recorder, the arena, the journals of its workers, and its ends.
 
     Attributes:
         plan: the whole plan, without the processors.
@@ -70,6 +89,8 @@ class Orders:
         warm: whether there may be more than one run.
         environment: the variables of the parent now; the fork server's may be older.
         region: the number of its region in the arena for large items; None where there is none.
+        blame: for workers in which items were in work when one of them died, which are not to be
+            tried again, and why, see :data:`Blame`; pickled by :func:`pack_error`.
     """
 
     plan: Plan
@@ -81,6 +102,7 @@ class Orders:
     warm: bool
     environment: Mapping[str, str]
     region: int | None
+    blame: Mapping[int, tuple[Entry, Mapping[int, tuple[bytes, int]]]]
 
 
 # Messages. To the worker: Orders, then Links or any of these.
@@ -95,6 +117,7 @@ FAILED = "failed"
 DROPPED = "dropped"
 PRINTED = "printed"
 COUNTED = "counted"
+TAPED = "taped"  # what a traced worker did, where it does not come to the end of the run
 CHANGED = "changed"  # the answer to Links and to DETACH
 AT_END = "at end"  # a source asks whether the end may come now
 GOODBYE = "goodbye"
@@ -206,6 +229,8 @@ class _Worker:
         if self._has_left and self._memory is not None:
             self._memory.leave()
         drain()
+        if tapes := [tape for actor in self._actors.values() for tape in taken_off(actor)]:
+            self._say(TAPED, tapes)
         self._say(GOODBYE)
 
     def _say(self, *message: Any) -> None:
@@ -267,26 +292,30 @@ class _Worker:
 
     def _build(self, orders: Orders) -> None:
         plan = orders.plan
-        take_shared(orders.shared)
         here = [n for n, planned in enumerate(plan.workers) if planned.process == orders.process]
+        take_shared(plan.workers[here[0]].element, orders.shared)
         self._recorder = Recorder(self._control.fds.popleft(), here)
-        for number in here:
-            stage = self._stage(orders, number) if number in orders.processors else None
-            self._actors[number] = self._actor(orders, number, stage)
         if orders.region is not None:
             may_leave = any(plan.workers[number].slot is not None for number in here)
             self._memory = Memory(
                 self._control.fds.popleft(), orders.region, lends_on=not may_leave
             )
-            for actor in self._actors.values():
-                use(self._memory, actor)
+        for number in here:
+            stage = self._stage(orders, number) if number in orders.processors else None
+            self._actors[number] = self._actor(orders, number, stage)
+            self._actors[number].shares = len(here) > 1
+            if self._memory is not None:
+                use(self._memory, self._actors[number])
         self._connect(orders.links)
         for channel, planned in enumerate(plan.channels):
-            if planned.source in here and planned.target in here:
+            if planned.source in here and planned.target in here and not planned.durable:
                 sender, receiver = self._actors[planned.source], self._actors[planned.target]
                 connect_locally(sender, receiver, channel)
-        for stage in self._stages:
-            stage.setup()
+        for actor in self._actors.values():
+            if actor.stage is not None:
+                started = perf_counter_ns()
+                actor.stage.setup()
+                actor.setup = Span("setup", started, perf_counter_ns())
 
     def _stage(self, orders: Orders, number: int) -> Stage:
         planned = orders.plan.workers[number]
@@ -300,6 +329,7 @@ class _Worker:
             failed=self._dropped,
             is_source=planned.kind == "source",
             at=self._recorder.fields,
+            restarts=planned.restarts > 0,
         )
         self._stages.append(stage)
         return stage
@@ -316,10 +346,23 @@ class _Worker:
                 may_end=self._may_end if orders.plan.scaled else _always,
                 told=self._told,
                 made=self._made,
+                tape=partial(self._recorder.tape, number),
             )
             return self._source
-        return StageActor(
-            number, planned, channels, stage=stage, recording=self._recorder, told=self._told
+        if not planned.restarts:
+            return StageActor(
+                number, planned, channels, stage=stage, recording=self._recorder, told=self._told
+            )
+        assert stage is not None
+        return RestartableActor(
+            number,
+            planned,
+            channels,
+            stage=stage,
+            recording=self._recorder,
+            told=self._told,
+            keeper=Journal(self._control.fds.popleft()),
+            blame=_unpacked(orders.blame[number]) if number in orders.blame else None,
         )
 
     def _told(self, accounts: Accounts) -> None:
@@ -331,7 +374,8 @@ class _Worker:
 
     def _dropped(self, error: ConveyorError, letter: DeadLetter | None) -> None:
         """Tell of an item that failed for good, at once: nothing is gathered here."""
-        self._say(DROPPED, pack_error(error), pack_letter(letter) if letter is not None else None)
+        packed = pack_letter(letter) if letter is not None else None
+        self._say(DROPPED, pack_error(error), packed, self._recorder.key)
 
     def _may_end(self) -> bool:
         """Ask the parent, once all has come out, whether the end may come, and tell if so."""
@@ -348,15 +392,12 @@ class _Worker:
             actor.way_out.outlet.attach(links.slots)
         channels = self._orders.plan.channels
         for channel, is_upper in links.ends:
-            connection = Connection(self._control.fds.popleft())
-            if is_upper:
-                connect_upper(
-                    self._actors[channels[channel].source], channel, connection, self._poller
-                )
-            else:
-                connect_lower(
-                    self._actors[channels[channel].target], channel, connection, self._poller
-                )
+            fds = self._control.fds
+            connection = Connection(fds.popleft())
+            log = Log(fds.popleft()) if channels[channel].durable else None
+            end = channels[channel].source if is_upper else channels[channel].target
+            connect = connect_upper if is_upper else connect_lower
+            connect(self._actors[end], channel, connection, log, self._poller)
 
 
 def _always() -> bool:
@@ -371,19 +412,37 @@ def use(memory: Memory, actor: Any) -> None:
         actor.way_out.use(memory)
 
 
-def connect_upper(actor: Any, channel: int, connection: Connection, poller: Poller) -> None:
+def connect_upper(
+    actor: Any, channel: int, connection: Connection, log: Log | None, poller: Poller
+) -> Any:
     """Let ``actor`` send by a pipe, in place of one whose other end is gone."""
     if (before := actor.way_out.ends.get(channel)) is not None:
         before.close()
-    actor.way_out.ends[channel] = FrameSender(connection, poller, _leaf(actor, channel))
+    leaf = _leaf(actor, channel)
+    if log is None:
+        end: Any = FrameSender(connection, poller, leaf)
+    else:
+        publishes = not isinstance(actor, RestartableActor)
+        end = DurableSender(log, Bell(connection, poller), leaf, publishes=publishes)
+    actor.way_out.ends[channel] = end
+    return end
 
 
-def connect_lower(actor: Any, channel: int, connection: Connection, poller: Poller) -> None:
+def connect_lower(
+    actor: Any, channel: int, connection: Connection, log: Log | None, poller: Poller
+) -> Any:
     """Let ``actor`` receive by a pipe, in place of one whose other end is gone."""
     if (before := actor.way_in.ends.get(channel)) is not None:
         before.drain()
     receive = partial(actor.way_in.receive, channel)
-    actor.way_in.attach(channel, FrameReceiver(connection, poller, receive))
+    if log is None:
+        end: Any = FrameReceiver(connection, poller, receive)
+    else:
+        keeps = isinstance(actor, RestartableActor)
+        bell = Bell(connection, poller)
+        end = DurableReceiver(log, bell, channel=channel, receive=receive, keeps=keeps)
+    actor.way_in.attach(channel, end)
+    return end
 
 
 def connect_locally(sender: Any, receiver: Any, channel: int) -> None:
@@ -396,6 +455,11 @@ def connect_locally(sender: Any, receiver: Any, channel: int) -> None:
 
 def _leaf(actor: Any, channel: int) -> Any:
     return next(leaf for leaf in actor.way_out.outlet.leaves if leaf.link == channel)
+
+
+def _unpacked(blame: tuple[Entry, Mapping[int, tuple[bytes, int]]]) -> Blame:
+    entry, items = blame
+    return entry, {index: (unpack_error(error), tried) for index, (error, tried) in items.items()}
 
 
 def _revived(name: str, data: bytes) -> Processor[Any, Any]:

@@ -1,0 +1,61 @@
+"""Files that are whole or not there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from conveyor.errors import UsageError
+
+
+def write_whole(path: Path, data: bytes, *, mode: int | None = None) -> None:
+    """Write a file, which is replaced only once the new one is complete.
+
+    Args:
+        path: where it goes.
+        data: what is in it.
+        mode: who may read it; unset, whoever may read other new files.
+
+    Raises:
+        OSError: the file can't be written; what was there is still there.
+    """
+    # In the same folder, so that it can take the place of the old one in one step.
+    fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o666 & ~_umask() if mode is None else mode)
+        Path(name).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise
+
+
+def _umask() -> int:
+    """What new files are not allowed. To ask for it is to set it, in all threads, hence this."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("Umask:"):
+            return int(line.split()[1], 8)
+    return 0o077
+
+
+def see_that_writable(path: Path, what: str) -> None:
+    """See, before there is something to write, that a file can be written by its name.
+
+    Raises:
+        UsageError: it can't; the message says why.
+    """
+    if path.exists() and not path.is_file():
+        # A device or a pipe would be replaced by the file.
+        kind = "a folder" if path.is_dir() else "no ordinary file"
+        raise UsageError(f"{what} can't be written to {str(path)!r}: that is {kind}")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UsageError(f"{what} can't be written to {str(path)!r}: {error.strerror}") from error

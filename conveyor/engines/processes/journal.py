@@ -1,0 +1,51 @@
+"""The record of a worker that may be started again, in anonymous memory that outlives it."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from conveyor.engines.processes.durable import write_whole
+
+_WORDS = struct.Struct("<QQ")
+"""Which record is in force, and its bytes; how often one was put in force."""
+
+_SLOTS = (1 << 20, 1 << 40)
+"""Where the two records are."""
+
+
+class Journal:
+    """Where a worker keeps its record: the new one is written beside the old, then put in force.
+
+    Args:
+        fd: the descriptor of memory that was made for it.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        word, commits = _words(fd)
+        self._slot, self._size, self._commits = word & 1, word >> 1, commits
+
+    def load(self) -> bytes | None:
+        """The record in force; None where there never was one."""
+        data = bytearray()
+        while len(data) < self._size:
+            data += os.pread(self._fd, self._size - len(data), _SLOTS[self._slot] + len(data))
+        return bytes(data) or None
+
+    def save(self, record: bytes) -> None:
+        """Put a new record in force, at once."""
+        self._slot, self._size = 1 - self._slot, len(record)
+        write_whole(self._fd, record, _SLOTS[self._slot])
+        self._commits += 1
+        os.pwrite(self._fd, _WORDS.pack(self._size << 1 | self._slot, self._commits), 0)
+
+
+def commits_in(fd: int) -> int:
+    """How often something was saved in a journal."""
+    return _words(fd)[1]
+
+
+def _words(fd: int) -> tuple[int, int]:
+    word, commits = _WORDS.unpack(os.pread(fd, _WORDS.size, 0))
+    return int(word), int(commits)

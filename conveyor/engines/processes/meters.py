@@ -1,0 +1,54 @@
+"""What all workers of a pipeline count in a run, whichever processes they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from conveyor.engines.counters import Counted
+from conveyor.engines.processes.hand import Hand
+from conveyor.engines.processes.recorder import Gauge
+from conveyor.plan import Plan
+
+
+class Meters:
+    """Reads the gauges of all workers. That costs the workers nothing.
+
+    Args:
+        plan: what runs.
+        feed: the gauge of the feed, if the caller's process has one.
+        sink: the gauge of the sink.
+    """
+
+    def __init__(self, plan: Plan, feed: Gauge | None, sink: Gauge) -> None:
+        self._workers = plan.workers
+        last = len(plan.workers) - 1
+        self._own = {**({0: feed} if feed is not None else {}), last: sink}
+        self._before: dict[tuple[Hand | None, int], bytes] = {}
+        self._gone: list[Counted] = []
+
+    def begin(self, hands: Iterable[Hand]) -> None:
+        """A run begins."""
+        self._gone = []
+        self._before = {(hand, n): gauge.copy() for hand, n, gauge in self._gauges(hands)}
+
+    def leave(self, hand: Hand) -> None:
+        """A process has ended: keep what its workers counted, before its memory goes."""
+        self._gone += [self._counted(hand, n, hand.recorder.gauge(n)) for n in hand.workers]
+
+    def read(self, hands: Iterable[Hand]) -> list[Counted]:
+        """What has been counted since the run began."""
+        there = [self._counted(hand, n, gauge) for hand, n, gauge in self._gauges(hands)]
+        return [*self._gone, *there]
+
+    def _gauges(self, hands: Iterable[Hand]) -> Iterator[tuple[Hand | None, int, Gauge]]:
+        for hand in hands:
+            for number in hand.workers:
+                yield hand, number, hand.recorder.gauge(number)
+        for number, gauge in self._own.items():
+            gauge.look()
+            yield None, number, gauge
+
+    def _counted(self, hand: Hand | None, number: int, gauge: Gauge) -> Counted:
+        worker = self._workers[number]
+        before = self._before.get((hand, number), b"")
+        return Counted(worker.name, worker.element, worker.process, before, gauge.copy())

@@ -1,0 +1,241 @@
+"""A worker that may be started again: it commits what it has done, see ``flow.progress``."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from conveyor.engines.careful import reloaded
+from conveyor.engines.processes.actor import (
+    Accounts,
+    Coroutine,
+    Recording,
+    Scopes,
+    StageActor,
+    WayOutEnd,
+    _Family,
+)
+from conveyor.engines.processes.wire import pack_state, unpack_items, unpack_state
+from conveyor.engines.stage import Again, Batch, Part, Stage
+from conveyor.errors import ConveyorError
+from conveyor.flow.batch import Frame, at_end, is_traced, traced
+from conveyor.flow.progress import Current, Entry, Progress
+from conveyor.plan import Channel, PlannedWorker
+
+Blame = tuple[Entry, Mapping[int, tuple[ConveyorError, int]]]
+"""A frame that was in work in a death, and the items in it that are not to be tried again."""
+
+
+class Keeper(Protocol):
+    """Keeps a record for whoever takes the place of this worker."""
+
+    def load(self) -> bytes | None:
+        """The last record; None where there is none."""
+        ...
+
+    def save(self, record: bytes) -> None:
+        """Keep a record in place of the last."""
+
+
+class Sending(Protocol):
+    """The end of a durable channel that sends."""
+
+    position: int
+    """That behind the last frame."""
+
+    def resume(self, position: int) -> None:
+        """Go on where the worker before was."""
+
+    def publish(self) -> None:
+        """Let all that was sent be read."""
+
+
+class Receiving(Protocol):
+    """The end of a durable channel that receives."""
+
+    @property
+    def entry(self) -> int:
+        """The position behind the oldest frame that is not done."""
+        ...
+
+    def resume(self, position: int) -> None:
+        """Go on where the worker before was."""
+
+    def look(self) -> None:
+        """Take frames in."""
+
+    def complete(self) -> tuple[int, bool]:
+        """The oldest frame is done: the position behind it, and whether it was an end."""
+        ...
+
+    def committed(self) -> None:
+        """What is done stays so."""
+
+
+class RestartableActor(StageActor):
+    """A worker that answers each frame, and commits each part of an answer.
+
+    A part is not visible to others before all its frames have found room: each link gets at most
+    one of them, so none waits for another.
+
+    Args:
+        number, planned, channels, stage, recording, told: see :class:`StageActor`.
+        keeper: keeps its record.
+        blame: what it must not try, after a death.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        planned: PlannedWorker,
+        channels: tuple[Channel, ...],
+        *,
+        stage: Stage,
+        recording: Recording,
+        told: Callable[[Accounts], None],
+        keeper: Keeper,
+        blame: Blame | None = None,
+    ) -> None:
+        super().__init__(number, planned, channels, stage=stage, recording=recording, told=told)
+        self._stage = stage
+        self._keeper = keeper
+        self._blame = blame
+        outlet = self.way_out.outlet
+        capacities = [leaf.credit.capacity for leaf in outlet.leaves]
+        self._most = min((one for one in capacities if one is not None), default=None)
+        self._progress = Progress()
+
+    def _make_way_out(self, *args: Any) -> WayOutEnd:
+        return WayOutEnd(*args, cuts=False)
+
+    @property
+    def _senders(self) -> dict[int, Sending]:
+        return self.way_out.ends  # type: ignore[return-value]
+
+    @property
+    def _receivers(self) -> dict[int, Receiving]:
+        return self.way_in.ends  # type: ignore[return-value]
+
+    def _work(self) -> Coroutine:
+        self._recover()
+        while True:
+            if not self._progress.is_running:
+                yield from self._arrival()
+                self._begin()
+                self._progress.is_running = True
+            yield from self._answer_all()
+            self._tell()
+            yield True
+
+    def _recover(self) -> None:
+        """Take up where another one of this worker left off."""
+        record = self._keeper.load()
+        if record is not None:
+            self._progress = progress = Progress.unpacked(record)
+            for channel, sender in self._senders.items():
+                sender.resume(progress.sent[channel])
+            self.way_out.outlet.resume(progress.turns)
+            self.way_in.resume(progress.ends)
+            if progress.is_running:
+                self._begin()
+                self._stage.counts = progress.account
+                if progress.state is not None:
+                    self._stage.restore(unpack_state(self._stage.name, progress.state))
+            if progress.reports:
+                self._tell()
+        for channel, receiver in self._receivers.items():
+            receiver.resume(self._progress.done.get(channel, 0))
+            receiver.look()
+
+    def _tell(self) -> None:
+        """Tell what was counted in the last run; once more, perhaps, after a death."""
+        self._told(pickle.loads(self._progress.report))
+
+    # -- answers --
+
+    def _answer(self, frame: Frame) -> Coroutine:
+        current = self._progress.resume(frame.link)
+        family = _Family(frame, self.way_out, current.members)
+        yield from self._process(self._stage, frame, family)
+        if frame.end:
+            yield from self._finish_once(current, frame, family)
+
+    def _finish_once(self, current: Current, frame: Frame, family: _Family) -> Coroutine:
+        if not current.is_finished:
+            outputs = list(self._stage.finish())
+            current.is_finished = True
+            if outputs:
+                scopes = at_end(frame.scopes, len(outputs))
+                yield from self._give(frame, family, Part(outputs, None, is_last=False), scopes)
+        yield from family.give(Part([], None, is_last=True), at_end(frame.scopes, 0))
+        self._complete(frame)
+        self._progress.is_running = False
+        self._progress.reports += 1
+        accounts = self._counted()
+        accounts.run = self._progress.reports
+        self._progress.report = pickle.dumps(accounts)
+        self._commit()
+
+    def _taken_up(self, stage: Stage, frame: Frame) -> tuple[list[Any], Scopes]:
+        items, first = self._unpacked(stage, frame), self._progress.resume(frame.link).taken
+        if len(items) > first:
+            self._recording.begin(self.number, len(items), frame.payload, first, self._entry(frame))
+        if not first:
+            return items, frame.scopes
+        return items[first:], traced(frame.scopes, range(first, len(items)))
+
+    def _entry(self, frame: Frame) -> Entry:
+        return frame.link, self._receivers[frame.link].entry
+
+    def _batch(self, frame: Frame, items: list[Any]) -> Batch:
+        first = self._progress.resume(frame.link).taken
+        return Batch(
+            items,
+            self._at,
+            self._part_size,
+            is_traced(frame.scopes),
+            partial(self._again_from, first, frame),
+            self.way_out.pack,
+            whole=True,
+            most=self._most,
+            blamed=self._blamed(frame, first),
+        )
+
+    def _again_from(self, first: int, frame: Frame) -> Again:
+        again = reloaded(partial(unpack_items, self.way_in.name, frame))
+        return lambda index: again(first + index)
+
+    def _blamed(self, frame: Frame, first: int) -> dict[int, tuple[ConveyorError, int]] | None:
+        """The items of a frame that are not to be tried, if it was in work in a death."""
+        if self._blame is None or self._blame[0] != self._entry(frame):
+            return None
+        return {index - first: why for index, why in self._blame[1].items()}
+
+    def _give(self, frame: Frame, family: _Family, part: Part, scopes: Scopes) -> Coroutine:
+        yield from super()._give(frame, family, part, scopes)
+        current = self._progress.resume(frame.link)
+        current.taken += part.taken
+        current.members = family.members
+        if part.is_last and not frame.end:
+            self._complete(frame)
+        self._commit()
+
+    # -- commits --
+
+    def _complete(self, frame: Frame) -> None:
+        position, is_end = self._receivers[frame.link].complete()
+        self._progress.complete(frame.link, position, is_end=is_end, ends_run=frame.end > 0)
+
+    def _commit(self) -> None:
+        progress, senders = self._progress, self._senders
+        progress.sent = {channel: sender.position for channel, sender in senders.items()}
+        progress.turns = self.way_out.outlet.turns
+        progress.account = self._stage.counts
+        progress.state = pack_state(self._stage.name, self._stage.snapshot())
+        self._keeper.save(progress.packed())
+        for sender in senders.values():
+            sender.publish()
+        for receiver in self._receivers.values():
+            receiver.committed()

@@ -1,0 +1,123 @@
+"""How a run went over the time: some samples, however long it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+PERIOD = 0.1
+"""Seconds from one sample to the next, at first."""
+
+MOST = 256
+"""When there are so many, every second one is dropped, and from then on they are half as many."""
+
+
+class Flow(NamedTuple):
+    """What the workers of an element had done up to some time, together.
+
+    Attributes:
+        items: the items that they took.
+        busy, starved, blocked: the seconds that they spent at work, waiting for something to do,
+            and waiting for room to give it on.
+    """
+
+    items: int = 0
+    busy: float = 0.0
+    starved: float = 0.0
+    blocked: float = 0.0
+
+    def plus(self, before: Shown | None, now: Shown) -> Flow:
+        """With what one worker did since it was looked at before."""
+        if before is None or now.items < before.items:  # it is a new one
+            before = Flow()
+        return Flow(
+            self.items + now.items - before.items,
+            self.busy + now.busy - before.busy,
+            self.starved + now.starved - before.starved,
+            self.blocked + now.blocked - before.blocked,
+        )
+
+
+class Shown(Protocol):
+    """What the gauge of a worker shows."""
+
+    @property
+    def items(self) -> int:
+        """The items that it took."""
+        ...
+
+    @property
+    def busy(self) -> float:
+        """Seconds at work."""
+        ...
+
+    @property
+    def starved(self) -> float:
+        """Seconds that it waited for something to do."""
+        ...
+
+    @property
+    def blocked(self) -> float:
+        """Seconds that it waited for room."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How far a run was.
+
+    Attributes:
+        since: seconds from its start.
+        elements: what each element had done, by its id.
+    """
+
+    since: float
+    elements: Mapping[str, Flow]
+
+
+class Sampler:
+    """Takes samples of a run.
+
+    Args:
+        elements: the element of each worker, by their numbers.
+    """
+
+    def __init__(self, elements: Mapping[int, str]) -> None:
+        self._elements = elements
+        self._began = self._next = 0.0
+        self._period = PERIOD
+        self._before: Mapping[int, Shown] = {}
+        self._flows: dict[str, Flow] = {}
+        self.samples: list[Sample] = []
+
+    def begin(self, now: float, shown: Mapping[int, Shown]) -> None:
+        """A run begins."""
+        self._began, self._period = now, PERIOD
+        self._before, self.samples = shown, []
+        self._flows = dict.fromkeys(self._elements.values(), Flow())
+        self._keep(now)
+
+    def patience(self, now: float) -> float:
+        """Seconds until the next sample is due."""
+        return max(0.0, self._next - now)
+
+    def look(self, now: float, shown: Mapping[int, Shown]) -> None:
+        """Take a sample.
+
+        Args:
+            now: the time, in seconds.
+            shown: what the gauges of the workers show, by their numbers.
+        """
+        for worker, one in shown.items():
+            element = self._elements[worker]
+            self._flows[element] = self._flows[element].plus(self._before.get(worker), one)
+        self._before = {**self._before, **shown}
+        self._keep(now)
+
+    def _keep(self, now: float) -> None:
+        self.samples.append(Sample(now - self._began, dict(self._flows)))
+        if len(self.samples) > MOST:
+            del self.samples[1::2]
+            self._period *= 2
+        self._next = now + self._period

@@ -1,0 +1,1 @@
+"""Seeing a run: its progress while it is under way, and what was slow in it."""
