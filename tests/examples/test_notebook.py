@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +45,7 @@ def shown(cell):
         else:
             found |= {kind: "".join(text) for kind, text in output["data"].items()}
     if "figures-differ" in cell["metadata"].get("tags", ()):
-        found = {kind: re.sub(r" *\d[\d.]*", " 0", text) for kind, text in found.items()}
+        found = dict.fromkeys(found, "differs from run to run")
     return found
 
 

@@ -190,25 +190,39 @@ def test_after_all_that_others_run():
 
 def test_a_hang_that_is_no_workers_fault_is_told_as_well(run_alone):
     result = run_alone(f"""{RING}
-@pytest.mark.conveyor(limit=1)
+def wait_for_ever(name):
+    Path(name).touch()
+    threading.Event().wait()
+
+@pytest.mark.conveyor(limit=100)
 def test_items():
     def items():
         yield 1
-        threading.Event().wait()
+        wait_for_ever("items")
 
+    ring_once(lambda: Path("items").exists() and are(double="starved"))
     double.run(items())
 
-@pytest.mark.conveyor(limit=1)
+@pytest.mark.conveyor
 def test_inline():
+    ring_once(Path("inline").exists)
     try:
-        (double >> stuck).run([1, 2, 3], engine="inline")
+        Processor(wait_for_ever).run(["inline"], engine="inline")
     except KeyboardInterrupt:
         pass  # whoever catches it, the test has failed
 """)
 
     result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["the test has not come to its end in 1 s", "  File *, in items"])
-    result.stdout.fnmatch_lines(["  File *steps.py*, in stuck", "*threading.Event().wait()"])
+    result.stdout.fnmatch_lines(
+        [
+            "the test has not come to its end in 100 s",
+            "  feed * busy for *",
+            "  double * starved * waits for what comes from feed",
+            "  the others wait for feed",
+            "  File *, in items",
+        ]
+    )
+    result.stdout.fnmatch_lines(["  File *, in wait_for_ever", "*threading.Event().wait()"])
 
 
 def test_a_worker_that_is_stopped_or_clings_is_seen(run_alone):

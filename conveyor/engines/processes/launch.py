@@ -113,11 +113,13 @@ class _Popen(Popen):
         finally:
             set_spawning_popen(None)
         server = fork_server()
-        try:
-            self._begin(server, stream.getbuffer())
-        except _DEATH:
-            _bury(server)
-            self._begin(fork_server(), stream.getbuffer())
+        # Released whatever comes, Ctrl-C for one: what still looks at a stream keeps it open.
+        with stream.getbuffer() as orders:
+            try:
+                self._begin(server, orders)
+            except _DEATH:
+                _bury(server)
+                self._begin(fork_server(), orders)
 
     def _begin(self, server: ForkServer, orders: memoryview) -> None:
         """Have the fork server make the process. One that it made in vain ends by itself."""
