@@ -83,6 +83,24 @@ def test_the_flags_of_the_interpreter_change_nothing(tmp_path, flags):
     assert ended.out.splitlines()[1:] == ["[11, 13]", "True"]
 
 
+def test_functions_of_a_script_may_have_a_cache(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import functools
+
+        @processor
+        @functools.lru_cache(maxsize=2)
+        def double(item):
+            print("once", item)
+            return 2 * item
+
+        print(double.run([1, 1, 2]), double._function.cache_info().currsize)
+        """,
+    )
+    assert (ended.err, ended.out) == ("", "once 1\nonce 2\n[2, 2, 4] 0\n")
+
+
 def test_classes_of_a_script_may_have_private_slots(tmp_path):
     ended = run(
         tmp_path,
