@@ -67,6 +67,17 @@ def refuse_truth(element: Element[Any, Any]) -> NoReturn:
     refuse([call_fault(broken, "bool", (element,), 0)], caller()[0])
 
 
+def refuse_bare() -> NoReturn:
+    """Refuse ``Element()``, which is the base of all elements, and none itself.
+
+    Raises:
+        ConstructionError: always.
+    """
+    hint = "write a subclass of Processor or Source, or wrap a function: Processor(function)"
+    broken = Broken("element-type", "Element is only the base of all elements", hint)
+    refuse([call_fault(broken, "Element", (), 0)], caller()[0])
+
+
 def admit(value: object) -> Element[Any, Any]:
     """A value as an element: the one door for everything that comes from outside.
 

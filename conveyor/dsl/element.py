@@ -274,6 +274,13 @@ class Element(Generic[In, Out, Ends]):
 
     else:
 
+        def __new__(cls, *_args, **_kwargs):  # noqa: D102
+            if cls is Element:
+                from conveyor.dsl.compose import refuse_bare
+
+                refuse_bare()
+            return object.__new__(cls)
+
         def __rshift__(self, other):
             return _compose(">>", self, other)
 

@@ -16,7 +16,7 @@ from conveyor.graph.model import ForkKind, JoinHow
 if TYPE_CHECKING:
     from typing import Literal, Never
 
-    from conveyor.dsl.variables import A, B, C, Closed, I, Joined, Joining, Some, Zipped, Zipping
+    from conveyor.dsl.variables import A, B, C, Closed, D, I, Joined, Joining, Some, Zipped, Zipping
 
 AUTO = Auto()
 """A width that follows the load at run time: ``Parse() % AUTO``."""
@@ -132,6 +132,15 @@ class ReplicatedFork(Fork[In, Out, Ends]):
         ) -> None: ...
         @overload
         def __init__(
+            self: ReplicatedFork[I, A | B | C | D, tuple[A, B, C, D]],
+            a: Element[I, A, Closed],
+            b: Element[I, B, Closed],
+            c: Element[I, C, Closed],
+            d: Element[I, D, Closed],
+            /,
+        ) -> None: ...
+        @overload
+        def __init__(
             self: ReplicatedFork[I, Any, Any],
             first: Element[I, Any, Any],
             /,
@@ -168,6 +177,15 @@ class BalancedFork(Fork[In, Out, Unzippable]):
             a: Element[I, A, Some],
             b: Element[I, B, Some],
             c: Element[I, C, Some],
+            /,
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: BalancedFork[I, A | B | C | D],
+            a: Element[I, A, Some],
+            b: Element[I, B, Some],
+            c: Element[I, C, Some],
+            d: Element[I, D, Some],
             /,
         ) -> None: ...
         @overload

@@ -10,7 +10,16 @@ from conveyor.dsl.element import Element
 from conveyor.dsl.links import Fork, Join, Pipe
 from conveyor.dsl.normal import Atoms, atoms_of, begins_with_join, without_plain_pipe
 from conveyor.dsl.options import shown as shown_settings
-from conveyor.dsl.processor import Feed, Processor, Source, Wrapped, arguments, label, node_name
+from conveyor.dsl.processor import (
+    Feed,
+    Processor,
+    Source,
+    Wrapped,
+    arguments,
+    is_method,
+    label,
+    node_name,
+)
 from conveyor.dsl.rules import Broken, Fault, refuse
 from conveyor.dsl.site import caller
 from conveyor.dsl.text import Path, walk, written
@@ -64,11 +73,11 @@ def _uncallable(atoms: Atoms) -> list[tuple[Path, Broken]]:
             if missing:
                 besides = "" if isinstance(atom, Source) else " besides the item"
                 values = ", ".join(f"{argument}=..." for argument in missing)
-                hint = (
-                    f"write {name}.bind({values})"
-                    if isinstance(atom, Wrapped)
-                    else ("give them to __init__, and keep them in self")
-                )
+                hint = "give them to __init__, and keep them in self"
+                if isinstance(atom, Wrapped):
+                    hint = f"write {name}.bind({values})"
+                    if is_method(atom):
+                        hint = f"a method is no processor by itself: write Processor(x.{name})"
                 message = f"{name} needs {', '.join(missing)}{besides}"
                 found.append((path, Broken("element-type", message, hint, atom)))
             elif not takes:

@@ -42,7 +42,7 @@ _CHECKS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "name": (_is_name, "a str that is not empty"),
     "retries": (_is_count, "an int of 0 or more"),
     "on_error": (
-        lambda value: value in get_args(OnError),
+        lambda value: isinstance(value, str) and value in get_args(OnError),
         " or ".join(map(repr, get_args(OnError))),
     ),
     "timeout": (_is_seconds, "seconds above 0, or None"),

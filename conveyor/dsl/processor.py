@@ -232,12 +232,17 @@ def _refuse_unfinished(cls: type[Processor[Any, Any]]) -> None:
     for called in (name, "finish", "setup", "teardown"):
         if _is_async(getattr(cls, called)):
             hint = f"make it a plain function; asyncio.run(...) inside {called} works"
-            message = f"{cls.__name__}.{called} is async, which processors can't be"
+            message = f"{cls.__name__}.{called} {_ASYNC}"
             _refuse(cls.__name__, message, hint)
 
 
 def _is_async(function: Any) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    inner: Any = _innermost(function)
+    calls = (inner, getattr(inner.__class__, "__call__", None))  # noqa: B004 - whether it is async
+    return any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in calls)
+
+
+_ASYNC = "is async: calling it gives no result, but something to await"
 
 
 def _compare_by_identity(cls: type[Processor[Any, Any]]) -> None:
@@ -386,7 +391,7 @@ class FunctionProcessor(Wrapped, Processor[In, Out], Generic[In, Out, P, Result]
             hint = "make it a plain function; asyncio.run(...) inside it works"
             _refuse(
                 _name_of(function),
-                f"{_name_of(function)} is async, which processors can't be",
+                f"{_name_of(function)} {_ASYNC}",
                 hint,
             )
         self._wrap(function)
@@ -434,6 +439,12 @@ class FunctionSource(Wrapped, Source[Out], Generic[Out, P, Result]):
         """What the function yields."""
         result: Iterable[Out] = self._callable()
         return result
+
+
+def is_method(wrapped: Wrapped) -> bool:
+    """Whether a function was decorated that is a method of a class, and has no instance."""
+    parameters = getattr(getattr(wrapped._function, "__code__", None), "co_varnames", ())
+    return parameters[:1] == ("self",)
 
 
 def arguments(processor: Processor[Any, Any]) -> tuple[bool, list[str]]:
@@ -590,8 +601,8 @@ def source(function: Callable[..., Any], /) -> Any:
     if _is_async(function):
         _refuse(
             _name_of(function),
-            f"{_name_of(function)} is async, which sources can't be",
-            "make it plain",
+            f"{_name_of(function)} {_ASYNC}",
+            "make it a plain function; asyncio.run(...) inside it works",
         )
     return FunctionSource(function)
 

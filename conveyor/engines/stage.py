@@ -14,7 +14,13 @@ from typing import Any, NamedTuple
 
 import cloudpickle
 
-from conveyor.dsl.processor import Processor, Source, generated, instance_state
+from conveyor.dsl.processor import (
+    FunctionSource,
+    Processor,
+    Source,
+    generated,
+    instance_state,
+)
 from conveyor.engines.histogram import Times
 from conveyor.engines.stats import Account
 from conveyor.engines.tape import Places
@@ -354,9 +360,10 @@ class Stage:
     def generate(self) -> Iterator[Any]:
         """The items of a source."""
         assert isinstance(self.processor, Source)
-        name = f"{type(self.processor).__name__}.generate()"
+        is_function = isinstance(self.processor, FunctionSource)
+        name = self.name if is_function else f"{type(self.processor).__name__}.generate"
         iterable = self.guard(self.processor.generate, NO_ITEM)
-        for item in self._drawn(self.guard(generated, NO_ITEM, iterable, name), NO_ITEM):
+        for item in self._drawn(self.guard(generated, NO_ITEM, iterable, f"{name}()"), NO_ITEM):
             self.items_in += 1
             self.items_out += 1
             yield item
@@ -458,7 +465,7 @@ def short(item: Any) -> str:
 
 def stage_error(stage: str, item: object, error: BaseException) -> StageError:
     """What the caller gets where a processor raised."""
-    text = "".join(traceback.format_exception(type(error), error, _theirs(error)))
+    text = _cut("".join(traceback.format_exception(type(error), error, _theirs(error))), 20_000)
     shown = None if item is NO_ITEM else short(item)
     return StageError(stage, shown, reason(error), text)
 
@@ -470,7 +477,16 @@ def reason(error: BaseException) -> str:
     except BaseException:
         text = "<no text: its str() fails>"
     name = type(error).__name__
-    return f"{name}: {text}" if text else name
+    return f"{name}: {_cut(text, 2_000)}" if text else name
+
+
+def _cut(text: str, most: int) -> str:
+    """A text without its middle, where it is longer than somebody will read."""
+    left_out = len(text) - most
+    if left_out <= 0:
+        return text
+    half = most // 2
+    return f"{text[:half]} ... ({left_out} characters are left out) ... {text[-half:]}"
 
 
 def _theirs(error: BaseException) -> Any:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from conveyor.errors import UsageError
+
 ForkKind = Literal["replicated", "balanced"]
 JoinHow = Literal["interleave", "ordered", "zip"]
 StageKind = Literal["feed", "source", "processor"]
@@ -47,9 +49,10 @@ class Auto:
 
     def __post_init__(self) -> None:
         if not is_count(self.min) or self.min < 1:
-            raise TypeError(f"Auto(min=...) takes an int of 1 or more, not {self.min!r}")
+            raise UsageError(f"Auto(min=...) takes an int of 1 or more, not {self.min!r}")
         if self.max is not None and (not is_count(self.max) or self.max < self.min):
-            raise TypeError(f"Auto(max=...) takes an int of min or more, or None, not {self.max!r}")
+            takes = "an int of min or more, or None"
+            raise UsageError(f"Auto(max=...) takes {takes}, not {self.max!r}")
 
     def __repr__(self) -> str:
         return "AUTO" if self == Auto() else f"Auto(min={self.min}, max={self.max})"

@@ -192,11 +192,26 @@ async def later_on(x):
     yield x
 
 
-@pytest.mark.parametrize("function", [later, later_on])
+class Later:
+    async def __call__(self, x):
+        return x
+
+
+@pytest.mark.parametrize("function", [later, later_on, Later(), functools.partial(Later())])
 def test_async_functions_are_refused(function):
     assert "asyncio.run" in refused(lambda: Processor(function), "element-type").hints[0]
     assert "async" in refused(lambda: processor(function), "element-type").message
     assert "async" in refused(lambda: source(function), "element-type").message
+
+
+def test_a_decorated_method_is_told_how_to_be_one():
+    class Cleaner:
+        @processor
+        def clean(self, item):
+            return item
+
+    told = refused(lambda: Cleaner.clean.compile(), "element-type")
+    assert "write Processor(x.clean)" in told.hints[0]
 
 
 @pytest.mark.parametrize("method", ["process", "setup", "finish", "teardown"])

@@ -19,6 +19,7 @@ from conveyor import (
     BalancedFork,
     ConstructionError,
     ConveyorError,
+    Element,
     Feed,
     ImplicitPipeWarning,
     Join,
@@ -375,8 +376,12 @@ def test_auto_is_for_balanced_forks():
 
 @pytest.mark.parametrize("bounds", [{"min": 0}, {"min": 2, "max": 1}, {"max": 1.5}, {"min": True}])
 def test_bounds_of_auto_that_make_no_sense_are_refused(bounds):
-    with pytest.raises(TypeError):
+    with pytest.raises(UsageError, match=r"Auto\((min|max)=...\) takes"):
         Auto(**bounds)
+
+
+def test_the_base_of_all_elements_is_none():
+    assert "Processor(function)" in refused(lambda: Element(), "element-type").hints[0]
 
 
 # -- mixed-fork --
@@ -596,6 +601,7 @@ def test_a_capacity_is_an_int_of_one_or_more(capacity):
         {"timeout": "1"},
         {"timeout": float("nan")},
         {"restarts": "many"},
+        {"on_error": np.arange(3)},
     ],
     ids=str,
 )

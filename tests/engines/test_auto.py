@@ -61,10 +61,10 @@ def noted(folder, what):
     return len(list(folder.glob(f"{what} *")))
 
 
-def busy_until(happened):
+def busy_until(happened, milliseconds=2):
     """Items that are work, until something has happened."""
     while not happened():
-        yield 2
+        yield milliseconds
 
 
 def idle_until(happened):
@@ -234,7 +234,8 @@ def test_a_fork_with_one_width_says_so_in_each_run(cores):
 def test_workers_that_wait_for_something_else_may_be_more_than_the_cores(cores, tmp_path):
     cores(2)
     pipeline = Feed() >> Work(tmp_path) % Auto(min=2, max=6)
-    results = pipeline.run(busy_until(lambda: noted(tmp_path, "began") == 6))
+    # Long ones: however slow the machine is, they take longer than to come.
+    results = pipeline.run(busy_until(lambda: noted(tmp_path, "began") == 6, milliseconds=20))
 
     assert widths(results)[0] == 2
     assert "free" in results.stats.widths["fork"][1].reason

@@ -19,6 +19,7 @@ from conveyor import (
     StageError,
     UsageError,
     processor,
+    source,
 )
 
 pytestmark = pytest.mark.quick
@@ -317,6 +318,27 @@ def test_a_failure_outside_of_an_item_names_the_stage(on, where):
     with pytest.raises(StageError, match=f"in {where}") as caught:
         (Feed() >> broken()).run([1], **on)
     assert (caught.value.stage, caught.value.item) == ("broken", None)
+
+
+def test_a_source_function_that_gives_no_iterable_is_named(on):
+    @source
+    def numbers():
+        return 5
+
+    with pytest.raises(StageError, match=r"numbers\(\) gave int, which is not iterable"):
+        numbers.run(**on)
+
+
+def test_an_error_of_endless_text_is_shortened(on):
+    def fail(item):
+        raise ValueError("x" * 1_000_000 + "the end")
+
+    with pytest.raises(StageError) as caught:
+        Processor(fail).run([1], **on)
+    told = str(caught.value)
+    assert len(told) < 30_000
+    assert "characters are left out" in told
+    assert told.endswith("the end")
 
 
 def test_a_source_that_fails_names_itself(on):

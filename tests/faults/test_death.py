@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import signal
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from conveyor import Feed, NotPicklable, Processor, Source, StageError, WorkerDied
+from conveyor.engines.processes import crew
 from tests.faults.scripts import Script, run
 from tests.leaks import end_of, read_pids
 
@@ -384,3 +386,19 @@ def test_a_thread_that_a_processor_left_does_not_hold_the_end_up(tmp_path):
     )
     assert ended.out == "[1]\n", ended.err
     assert ended.left == []
+
+
+class Leaves(Processor):
+    """Leaves a thread behind that does not end by itself."""
+
+    def setup(self):
+        threading.Thread(target=time.sleep, args=(600,), daemon=False).start()
+
+    def process(self, item):
+        return item
+
+
+def test_a_worker_ends_though_the_users_code_leaves_a_thread_in_it(monkeypatch):
+    # Were it for the caller to end it, the run would not end.
+    monkeypatch.setattr(crew, "GOODBYE_GRACE", 500.0)
+    assert Leaves().run([1, 2]) == [1, 2]

@@ -83,6 +83,24 @@ def test_the_flags_of_the_interpreter_change_nothing(tmp_path, flags):
     assert ended.out.splitlines()[1:] == ["[11, 13]", "True"]
 
 
+def test_functions_of_a_script_may_have_a_cache(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import functools
+
+        @processor
+        @functools.lru_cache(maxsize=2)
+        def double(item):
+            print("once", item)
+            return 2 * item
+
+        print(double.run([1, 1, 2]), double._function.cache_info().currsize)
+        """,
+    )
+    assert (ended.err, ended.out) == ("", "once 1\nonce 2\n[2, 2, 4] 0\n")
+
+
 def test_classes_of_a_script_may_have_private_slots(tmp_path):
     ended = run(
         tmp_path,
@@ -161,6 +179,29 @@ def test_what_the_script_changes_in_a_class_of_its_own_stays(tmp_path):
         """,
     )
     assert ended.out == "True 7\n", ended.err
+
+
+INTERRUPTED = """
+import os, signal, sys
+if "multiprocessing.forkserver" in " ".join(sys.orig_argv):
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_ctrl_c_while_the_fork_server_starts_is_told_to_nobody_there(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTED)
+    ended = run(
+        tmp_path,
+        """
+        os.environ["PYTHONPATH"] = os.pathsep.join([os.getcwd(), os.environ["PYTHONPATH"]])
+
+        def mask(item):
+            return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+        print(Processor(mask).run([1]), mask(1))
+        """,
+    )
+    assert (ended.err, ended.out) == ("", "[False] False\n")
 
 
 def test_what_workers_print_arrives_whole(tmp_path):

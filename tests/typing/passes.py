@@ -457,6 +457,13 @@ def explicit_forks() -> None:
     assert_type(
         BalancedFork(ModelA(), ModelB() % 2, ModelA()), BalancedFork[list[str], int | bytes]
     )
+    assert_type(
+        BalancedFork(ModelA(), ModelB(), ModelA(), ModelB()), BalancedFork[list[str], int | bytes]
+    )
+    assert_type(
+        ReplicatedFork(ModelA(), ModelB(), ModelA(), ModelB()),
+        ReplicatedFork[list[str], int | bytes, tuple[int, bytes, int, bytes]],
+    )
     # Of more branches, and of pipes and open forks as branches, only what they take is known.
     assert_type(ReplicatedFork(ModelA()), ReplicatedFork[list[str], Any, Any])
     assert_type(ReplicatedFork(ModelA(), Pipe()), ReplicatedFork[list[str], Any, Any])

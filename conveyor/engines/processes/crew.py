@@ -712,7 +712,8 @@ class Crew:
                 hand.process.send_signal(signal.SIGTERM)
         while not all(hand.has_taken_leave for hand in self._alive()):
             self._poller.wait(None)
-        # What is left in them now are threads that the user's code did not end.
+        # What is left in them now are threads that the user's code did not end. They see to
+        # that themselves, where they still can.
         self._wait_for_all(GOODBYE_GRACE)
         self._end_now()
         if self._error is not None:

@@ -36,6 +36,24 @@ _PRELOAD = ["conveyor.engines.processes.preload"]
 MODULES = "CONVEYOR_MODULES"
 """The variable that tells a new fork server what else to import."""
 
+
+class _Server(ForkServer):
+    """A fork server to which Ctrl-C does not come while it starts.
+
+    It inherits that the signal is blocked, and lets it in when it has learned to ignore it.
+    """
+
+    def ensure_running(self) -> None:
+        """Start it, unless it runs."""
+        # First, since the start of this one lets the signal in again.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            super().ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 _lock = threading.Lock()
 _servers: dict[int, ForkServer] = {}
 """The fork server of each process, by its id: a bare os.fork() copies what is not its own."""
@@ -46,7 +64,7 @@ def fork_server() -> ForkServer:
     with _lock:
         server = _servers.get(os.getpid())
         if server is None:
-            server = ForkServer()
+            server = _Server()
             server.set_forkserver_preload(_PRELOAD)
             _servers[os.getpid()] = server
         return server

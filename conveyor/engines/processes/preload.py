@@ -16,6 +16,8 @@ from conveyor.engines.processes.launch import MODULES
 __all__ = ["worker"]
 
 signal.signal(signal.SIGINT, signal.SIG_IGN)
+# It was blocked up to now, see `launch`, and what comes of that goes to nobody.
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 # Some packages start threads when they are imported, numpy's linear algebra for one. They see to
 # it themselves that a process may be forked then.
 warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)

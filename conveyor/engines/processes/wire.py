@@ -16,6 +16,7 @@ import struct
 import sys
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
+from functools import lru_cache
 from types import CodeType, FunctionType, MemberDescriptorType
 from typing import Any, cast
 
@@ -240,8 +241,8 @@ class _Shipper(cloudpickle.Pickler):
         value: Any = obj
         if isinstance(obj, type):
             return self._class(cast("type[Any]", obj))
-        if isinstance(obj, CodeType):
-            return _reduced_code(obj)
+        if isinstance(obj, (CodeType, _Cached)):
+            return _reduced_code(obj) if isinstance(obj, CodeType) else _reduced_cache(obj)
         if isinstance(obj, Wrapped) and _lives_here_only(obj):
             return object.__reduce_ex__(obj, PROTOCOL)
         if _is_plain_view(value):
@@ -265,6 +266,21 @@ class _Shipper(cloudpickle.Pickler):
             self.classes.append(cls)
             return _with_slots(cls, result)
         return result
+
+
+_Cached: Any = type(lru_cache(len))
+
+
+def _reduced_cache(cached: Any) -> Any:
+    """A function with a cache, which by itself would be looked for by its name."""
+    if not _is_dynamic(cached):
+        return NotImplemented
+    return _cached, (cached.__wrapped__, cached.cache_parameters())
+
+
+def _cached(function: Any, parameters: dict[str, Any]) -> Any:
+    """What ``functools.lru_cache`` makes of a function; it begins empty."""
+    return lru_cache(**parameters)(function)
 
 
 _CODE_FILE = 10
@@ -327,9 +343,12 @@ def _logger() -> Any:
 
 def _lives_here_only(wrapped: Any) -> bool:
     """Whether a decorated function can't be found by its name in a worker."""
-    decorated = wrapped._root
+    return _is_dynamic(wrapped._root)
+
+
+def _is_dynamic(named: Any) -> bool:
     dynamic = ("__main__", *cloudpickle.list_registry_pickle_by_value())
-    return decorated.__module__ in dynamic or not is_global(decorated)
+    return named.__module__ in dynamic or not is_global(named)
 
 
 def ship(stage: str, processor: Processor[Any, Any]) -> tuple[bytes, list[type]]:

@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -52,6 +53,9 @@ from conveyor.engines.tape import Span
 from conveyor.errors import ConveyorError
 from conveyor.flow.progress import Entry
 from conveyor.plan import Plan
+
+LEFT_SECONDS = 0.5
+"""For so long a worker that has said goodbye may wait for what the user's code has left."""
 
 LOOK = 8
 """Steps after which a process that gets on looks for what has come: to look takes as long as a
@@ -140,6 +144,18 @@ def main(control: Connection) -> None:
         worker.run()
     except Stopped:
         pass
+    _end_soon()
+
+
+def _end_soon() -> None:
+    """Wait for threads and processes that the user's code has left, but not for long.
+
+    The interpreter waits for them, and sees to it that idle pools of threads end.
+    """
+    if threading.active_count() > 1 or multiprocessing.active_children():
+        end = threading.Timer(LEFT_SECONDS, os._exit, (0,))
+        end.daemon = True
+        end.start()
 
 
 def _die_with_parent() -> None:
