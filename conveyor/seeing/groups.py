@@ -46,6 +46,11 @@ class Group:
         """The share of the time that its workers were at work."""
         return self.figures.share(self.figures.busy)
 
+    @property
+    def got(self) -> float:
+        """The share of the time that a feed spent on getting items, or waited for them."""
+        return self.figures.share(self.figures.busy + self.figures.starved)
+
 
 def groups_of(stats: Stats) -> list[Group]:
     """The groups of a run, in the order of the expression."""

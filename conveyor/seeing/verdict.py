@@ -82,6 +82,10 @@ class _Run:
 def _about(run: _Run, slowest: Group) -> Iterator[str]:
     """What there is to say about the bottleneck."""
     if slowest.busy < BUSY:
+        feed = next((one for one in run.groups if one.kind == "feed"), None)
+        if feed is not None and feed.got >= BUSY:
+            yield from _feed(feed)
+            return
         share = _percent(slowest.busy)
         yield f"Nothing is the bottleneck: the busiest, {slowest.name}, was busy {share}."
         return
@@ -110,7 +114,7 @@ def _bottleneck(run: _Run, slowest: Group) -> str:
 
 def _feed(feed: Group) -> Iterator[str]:
     yield (
-        f"The items are the bottleneck: to get them took {_percent(feed.busy)} of the time. "
+        f"The items are the bottleneck: to get them took {_percent(feed.got)} of the time. "
         "Make them in a Source, which has a process of its own, or give in what is cheap to get, "
         "such as paths, and let a processor do the rest."
     )
