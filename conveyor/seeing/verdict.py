@@ -84,14 +84,14 @@ def _about(run: _Run, slowest: Group) -> Iterator[str]:
     if slowest.busy < BUSY:
         feed = next((one for one in run.groups if one.kind == "feed"), None)
         if feed is not None and feed.got >= BUSY:
-            yield from _feed(feed)
+            yield from _feed(feed.got)
             return
         share = _percent(slowest.busy)
         yield f"Nothing is the bottleneck: the busiest, {slowest.name}, was busy {share}."
         return
     match slowest.kind:
         case "feed":
-            yield from _feed(slowest)
+            yield from _feed(slowest.busy)
         case "source":
             yield (
                 f"{slowest.name} is the bottleneck, the source: busy {_percent(slowest.busy)}. "
@@ -112,9 +112,9 @@ def _bottleneck(run: _Run, slowest: Group) -> str:
     return f"{slowest.name} is the bottleneck: busy {_percent(slowest.busy)}{told}."
 
 
-def _feed(feed: Group) -> Iterator[str]:
+def _feed(share: float) -> Iterator[str]:
     yield (
-        f"The items are the bottleneck: to get them took {_percent(feed.got)} of the time. "
+        f"The items are the bottleneck: to get them took {_percent(share)} of the time. "
         "Make them in a Source, which has a process of its own, or give in what is cheap to get, "
         "such as paths, and let a processor do the rest."
     )
