@@ -175,7 +175,7 @@ def test_items_that_are_cheaper_than_the_way_are_told():
 
 
 def test_where_all_wait_nothing_is_the_bottleneck():
-    run = {"feed": at(0.1), "model_b": at(0.3)}
+    run = {"feed": at(0.1, blocked=0.6), "model_b": at(0.3)}
     words = told(Feed() >> ModelB(), run, cores=4)
     assert words == ("Nothing is the bottleneck: the busiest, model_b, was busy 30 %.")
 
