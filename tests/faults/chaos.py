@@ -29,7 +29,7 @@ from conveyor.engines.processes import look
 from tests.leaks import Snapshot, leaks
 
 ITEMS = 400
-HANG = 100
+HANG = 80
 """Seconds that one run may take before it counts as hung; the stacks are printed then."""
 
 OFTEN = {"restarts": 1_000_000, "retries": 1_000_000}
