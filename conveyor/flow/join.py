@@ -134,6 +134,7 @@ class Ordered:
         self.needs_items = needs_items
         self._links = links
         self._ends = _Ends()
+        self._end = 0
         self._gather = _Gather()
         self._reorder = Reorder()
 
@@ -155,8 +156,16 @@ class Ordered:
         return [self._out(one, outer) for one in ready]
 
     def _out(self, frame: Frame, outer: int) -> Frame:
+        inside = frame.scopes[outer:]  # nothing where it was merged to what entered the fork
+        is_last = not inside or all(part & 1 for part in frame.path[inside[0].depth :])
         frame = frame.readdressed(scopes=frame.scopes[:outer])
-        if frame.end and self._ends.settle(frame):
+        if frame.end:
+            self._ends.settle(frame)
+            self._end = self._end or frame.end
+        frame.end = 0
+        # Of links that are left, the end of any may have come last; it goes with what stands last.
+        if self._end and is_last:
+            frame.end, self._end = self._end, 0
             self._reorder.restart()
         return frame
 

@@ -152,7 +152,13 @@ def test_forks_that_follow_the_load_give_the_same(runnable, auto, ordered, seed)
     check(runnable, seed, is_ordered=ordered, ordered=ordered)
 
 
+NESTED = Split("%", ((Split("%", ((ADD,), (ADD,)), "interleave"), ADD),), "ordered")
+LEAVING = Split("%", ((ADD, NESTED), (ADD, NESTED)), "interleave")
+"""A branch that leaves has an ordered join of branches that end in any order."""
+
+
 @given(splits(Scope(), 8), st.lists(st.integers(-9, 9), max_size=9), autos, seeds)
+@example(LEAVING, [0], Auto(2), 2**32 - 1)
 def test_an_ordered_join_restores_the_order_of_what_comes_and_goes(fork, items, auto, seed):
     (fork,) = following((replace(fork, how="ordered"),), auto)
     check(Runnable((fork,), tuple(items)), seed, is_ordered=True)
