@@ -42,7 +42,7 @@ def run(page, folder):
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=110,
+        timeout=250,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr

@@ -32,7 +32,7 @@ def run(*arguments, exits_with=0):
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=110,
+        timeout=250,
         check=False,
     )
     assert done.returncode == exits_with, done.stderr
