@@ -6,12 +6,16 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
-SOON = 0.001
+SOON = 0.01
 """Seconds after which a stop that was swallowed comes again."""
+
+TIMES = 50
+"""So often, at most, since it may be swallowed once more."""
 
 
 class Stopped(BaseException):
@@ -38,16 +42,24 @@ class StopSignal:
 
         sys.unraisablehook = on_unraisable
 
-    @staticmethod
-    def _come_again() -> None:
+    def _come_again(self) -> None:
         """Send the signal once more: it came in a destructor, and what is raised there ends there.
 
         By a thread, for sent from here it would come here.
         """
-        again = threading.Timer(SOON, os.kill, (os.getpid(), signal.SIGTERM))
-        again.daemon = True
-        with suppress(RuntimeError):  # no more threads: the grace of the parent ends it
-            again.start()
+        self._held += 1
+        try:
+            threading.Thread(target=self._repeat, daemon=True).start()
+        except RuntimeError:
+            pass  # no more threads: the grace of the parent ends it
+        finally:
+            self._held -= 1
+
+    def _repeat(self) -> None:
+        for _ in range(TIMES):
+            time.sleep(SOON)
+            if not self._held:  # it is still being worked
+                os.kill(os.getpid(), signal.SIGTERM)
 
     def _on_signal(self, *_: object) -> None:
         self.has_come = True
