@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from conveyor.flow.scale import Scaler
-from conveyor.graph import ForkNode, Graph, JoinNode, OutputNode
+from conveyor.graph import ForkNode, Graph, JoinNode, OutputNode, ProcessorNode
 from conveyor.graph.check import check
 from conveyor.plan.model import PARENT, Fan, Plan, PlannedWorker, WayOut
 
@@ -154,6 +154,7 @@ def rules(graph: Graph, plan: Plan, asked: Asked) -> Iterator[str]:
     yield from _about_order(graph, plan, asked)
     relays = {worker.element: None for worker in plan.workers if worker.kind == "relay"}
     yield from _about_relays(graph, relays)
+    yield from _about_restarts(plan)
     yield from _about_links(graph, relays)
 
 
@@ -208,11 +209,21 @@ def _about_order(graph: Graph, plan: Plan, asked: Asked) -> Iterator[str]:
 def _about_relays(graph: Graph, relays: Iterable[str]) -> Iterator[str]:
     for join in relays:
         (behind,) = graph.out_edges[join]
-        target = graph.edges[behind].target
+        target = graph.by_id[graph.edges[behind].target]
+        why = "is no worker"
+        if isinstance(target, ProcessorNode):
+            why = "may be started again, and what the join holds would be lost with it"
         yield (
-            f"relay: {join} needs one place to happen, and leads to {target}, which "
-            "is no worker; so it has a worker of its own"
+            f"relay: {join} needs one place to happen, and leads to {target.id}, which {why}; so "
+            "it has a worker of its own"
         )
+
+
+def _about_restarts(plan: Plan) -> Iterator[str]:
+    allowed = {one.element: one.restarts for one in plan.workers if one.restarts}
+    if allowed:
+        told = _listed(f"{name} (up to {count} times a run)" for name, count in allowed.items())
+        yield f"restarts: {told}; what is on the way to and from there outlives the workers"
 
 
 def _about_links(graph: Graph, relays: Container[str]) -> Iterator[str]:

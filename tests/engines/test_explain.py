@@ -230,3 +230,11 @@ def test_a_module_that_is_registered_goes_by_value():
 
     assert "travels  by value: tests.strategies.a" in text
     assert "travels  by value: tests.strategies.Add" in text
+
+
+def test_what_restarts_bring_about_is_said():
+    careful = Add(1).options(restarts=2, name="careful")
+    text = (Feed() >> a * b & Join("zip") >> careful).explain()
+
+    assert "relay: zip needs one place to happen, and leads to careful, which may be start" in text
+    assert "restarts: careful (up to 2 times a run); what is on the way to and from there" in text
