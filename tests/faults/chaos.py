@@ -147,7 +147,7 @@ class Killer(threading.Thread):
         """When a process was sent a signal that ends it."""
 
     def run(self) -> None:
-        mean = self._random.choice([0.03, 0.1, 0.2])
+        mean = self._random.choice([0.01, 0.03, 0.06])
         while not self._ended.wait(self._random.expovariate(1 / mean)):
             self._strike()
 

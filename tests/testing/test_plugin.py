@@ -216,9 +216,10 @@ def test_inline():
     result.stdout.fnmatch_lines(
         [
             "the test has not come to its end in 100 s",
-            "  feed * busy for *",
+            "  feed * starved * waits for what comes from the caller",
             "  double * starved * waits for what comes from feed",
-            "  the others wait for feed",
+            "  no worker has anything to do: the caller neither gives items *",
+            "the stack of thread conveyor-items",
             "  File *, in items",
         ]
     )
