@@ -13,11 +13,11 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from multiprocessing.connection import Connection
-from typing import Any, cast
+from typing import cast
 
 from conveyor.engines.processes.channel import Poller
+from conveyor.engines.processes.memory import punch_hole
 from conveyor.engines.processes.wire import HEADER, frame_head, frame_of
 from conveyor.flow.batch import Frame
 from conveyor.flow.credit import FRAMES, Due
@@ -42,7 +42,6 @@ _FREE = 1 << 20
 _BELL = b"\0"
 _RINGS = 4096
 _TOGETHER = FRAMES // 2
-_PUNCH_HOLE = 3
 
 
 def create(name: str) -> int:
@@ -109,20 +108,11 @@ class Log:
 
     def free(self, start: int, end: int) -> None:
         """Give memory back; both positions are whole pages."""
-        _libc().fallocate(self._fd, _PUNCH_HOLE, _START + start, end - start)
+        punch_hole(self._fd, _START + start, end - start)
 
     def close(self) -> None:
         """Close the descriptor."""
         os.close(self._fd)
-
-
-@cache
-def _libc() -> Any:
-    import ctypes  # late, since it is slow to import
-
-    libc = ctypes.CDLL(None)
-    libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long)
-    return libc
 
 
 class Bell:

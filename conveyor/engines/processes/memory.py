@@ -151,6 +151,11 @@ def _libc() -> Any:
     return libc
 
 
+def punch_hole(fd: int, start: int, size: int) -> None:
+    """Give back the memory behind a part of a memfd; it reads as zeros from then on."""
+    _libc().fallocate(fd, _PUNCH_HOLE, start, size)
+
+
 @lru_cache
 def _array(size: int) -> Any:
     import ctypes
@@ -230,7 +235,7 @@ class Memory:
             os.pwrite(self._fd, bytes(_TICKETS), self._marks)
             if any(os.pread(self._fd, _USED.size, self._number * _USED.size)):
                 # Somebody had it before, and had lent some of it when it left.
-                _libc().fallocate(self._fd, _PUNCH_HOLE, self._begin, self._size)
+                punch_hole(self._fd, self._begin, self._size)
             self._tell_used(0)
         except OSError:
             return False
@@ -465,7 +470,7 @@ class Memory:
 
     def _give_back(self) -> None:
         for start, size in self._arena.spare():
-            _libc().fallocate(self._fd, _PUNCH_HOLE, self._begin + start, size)
+            punch_hole(self._fd, self._begin + start, size)
 
     def leave(self) -> None:
         """Give back all that this process was lent, and what it has not lent: it ends now."""
@@ -482,7 +487,7 @@ class Memory:
         end = _CONTROL + _REGIONS * self._size
         at = 0
         for start, size in [*looks, (end, 0)] if looks else ():
-            _libc().fallocate(self._fd, _PUNCH_HOLE, at, start - at)
+            punch_hole(self._fd, at, start - at)
             at = start + size
         self._mappings.clear()
         os.close(self._fd)
