@@ -89,6 +89,8 @@ def measure(
     workload: Workload, contestant: Contestant, size: int, limit: float
 ) -> dict[str, float] | str:
     """One measurement: the value of each metric, or what went wrong."""
+    # As where it is installed: without this, whoever imports much would compile it each time.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryDirectory(prefix="conveyor-bench-") as folder:
         file = Path(folder) / "outcome.json"
         with (Path(folder) / "stderr").open("w+b") as stderr:
@@ -99,6 +101,7 @@ def measure(
             child = subprocess.Popen(
                 command,
                 cwd=ROOT,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,

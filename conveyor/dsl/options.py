@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, cast, get_args
@@ -58,7 +57,9 @@ def changed(settings: Settings, options: Mapping[str, Any]) -> Settings:
     """
     for name, value in options.items():
         if name not in _CHECKS:
-            near = difflib.get_close_matches(name, _CHECKS, n=1)
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, _CHECKS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(_CHECKS)}"
             raise UsageError(f"options() knows no {name!r}: {hint}")
         accepts, wanted = _CHECKS[name]

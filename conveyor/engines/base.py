@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from conveyor.engines import order
-from conveyor.engines.files import see_that_writable, write_whole
 from conveyor.engines.letters import DeadLetter, DeadLetters, Failures, checked_limit
 from conveyor.engines.snapshot import Snapshot
 from conveyor.engines.stats import Stats, bare
@@ -67,6 +66,7 @@ class Results(list[T]):
             UsageError: it has another suffix.
             OSError: the file can't be written.
         """
+        from conveyor.engines.files import write_whole
         from conveyor.seeing.drawing import drawing
 
         target = Path(path)
@@ -86,6 +86,7 @@ class Results(list[T]):
         Raises:
             OSError: the file can't be written.
         """
+        from conveyor.engines.files import write_whole
         from conveyor.seeing.report import report
 
         page = report(self.stats, written=self.written, letters=self.dead_letters)
@@ -218,6 +219,8 @@ class Live(ABC, Generic[Out_co]):
         """What a run is to do; what does not fit is refused."""
         path = None if trace is None else Path(trace).absolute()
         if path is not None:
+            from conveyor.engines.files import see_that_writable
+
             see_that_writable(path, "the trace")
         failures = Failures(checked_limit(max_failures))
         return _Task(self._input(items), failures, path, _view(progress))
@@ -323,6 +326,7 @@ class Live(ABC, Generic[Out_co]):
 
     def _write_trace(self, path: Path, began: int, error: BaseException | None) -> None:
         """Write what was traced; a run that went well does not fail for want of that."""
+        from conveyor.engines.files import write_whole
         from conveyor.seeing.trace import chrome_trace
 
         try:

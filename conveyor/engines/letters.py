@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from conveyor import log
-from conveyor.engines.files import write_whole
 from conveyor.errors import ConveyorError, NotPicklable, TooManyFailures, UsageError
 from conveyor.flow.failure import Tolerance
 
@@ -47,6 +46,8 @@ class DeadLetters(list[DeadLetter]):
             NotPicklable: an item can't be pickled; nothing has been written.
             OSError: the file can't be written.
         """
+        from conveyor.engines.files import write_whole
+
         data = _MAGIC + _VERSION + pickle.dumps([_packed(letter) for letter in self])
         write_whole(Path(path), data, mode=0o600)
 
