@@ -41,12 +41,15 @@ class Contestant:
             when its processes are up, where they can be started beforehand.
         size: how many items keep it busy for one to three seconds.
         needs: the distribution that must be installed, if any.
+        point: where one is measured at several sizes, the name of its curve, and how far along
+            that it is.
     """
 
     name: str
     run: Callable[[int], Run]
     size: int
     needs: str | None = None
+    point: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

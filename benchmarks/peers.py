@@ -187,6 +187,32 @@ def _pypeln(functions: Sequence[Function], workers: int) -> Iterator[Take]:
 
 
 @contextmanager
+def _ray(functions: Sequence[Function], workers: int, chunk: int | None = None) -> Iterator[Take]:
+    import ray
+    from ray.util.multiprocessing import Pool
+
+    ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+    try:
+        pool = Pool(workers)
+        yield lambda items: pool.imap(functions[0], items, chunk or 1)
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _dask(functions: Sequence[Function], workers: int, chunk: int | None = None) -> Iterator[Take]:
+    from distributed import Client
+
+    with Client(
+        n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs="ERROR"
+    ) as client:
+        # The same call on the same item is one call to it, unless it is told otherwise.
+        yield lambda items: client.gather(
+            client.map(functions[0], items, batch_size=chunk, pure=False)
+        )
+
+
+@contextmanager
 def _parallel_conveyor(functions: Sequence[Function], workers: int) -> Iterator[Take]:
     from multiprocessing import SimpleQueue
 
@@ -229,6 +255,8 @@ PEERS = {
     "mpire": Peer(_mpire, "mpire"),
     "mpipe": Peer(_mpipe, "mpipe", has_stages=True, is_reusable=False),
     "pypeln": Peer(_pypeln, "pypeln", has_stages=True),
+    "ray": Peer(_ray, "ray"),
+    "dask": Peer(_dask, "distributed"),
     "parallel-conveyor": Peer(_parallel_conveyor, "parallel-conveyor", has_stages=True),
 }
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.contest import Workload
+from benchmarks.contest import Contestant, Metric, Workload
 from benchmarks.results import Record
 
 if TYPE_CHECKING:
@@ -42,28 +43,67 @@ def draw(pairs: Sequence[tuple[Workload, Record]], file: Path) -> None:
 def _panel(panel: Axes, workload: Workload, record: Record) -> None:
     metric = workload.metrics[0]
     found = [
-        (one.name, [values[metric.name] for values in record.rounds.get(one.name, []) if values])
+        (one, [values[metric.name] for values in record.rounds.get(one.name, []) if values])
         for one in workload.contestants
     ]
-    measured = [(name, values) for name, values in found if values]
-    middles = [median(values) for _, values in measured]
-    if any(name.startswith("conveyor") for name, _ in measured):
-        measured.sort(key=lambda pair: median(pair[1]), reverse=metric.better == "less")
-        middles = [median(values) for _, values in measured]
+    measured = [Measured(one, values) for one, values in found if values]
+    if any(one.contestant.point for one in measured):
+        _curves(panel, measured, metric)
     else:
-        measured.reverse()
-        middles.reverse()
-    names = [name for name, _ in measured]
-    ranges = [
-        [middle - min(values) for middle, (_, values) in zip(middles, measured, strict=True)],
-        [max(values) - middle for middle, (_, values) in zip(middles, measured, strict=True)],
-    ]
-    panel.barh(names, middles, xerr=ranges, color=[_colour(name) for name in names], ecolor="#222")
+        _bars(panel, measured, metric)
+    panel.set_title(f"{workload.name} ({metric.better} is better)", fontsize=9)
+    panel.tick_params(labelsize=7)
+
+
+class Measured(NamedTuple):
+    """A contestant, and what was measured of it, a value for each round."""
+
+    contestant: Contestant
+    values: Sequence[float]
+
+    @property
+    def middle(self) -> float:
+        """The median."""
+        return median(self.values)
+
+
+def _bars(panel: Axes, measured: list[Measured], metric: Metric) -> None:
+    """The best one on top."""
+    measured = sorted(measured, key=lambda one: one.middle, reverse=metric.better == "less")
+    middles = [one.middle for one in measured]
+    names = [one.contestant.name for one in measured]
+    panel.barh(names, middles, xerr=_ranges(measured), color=[*map(_colour, names)], ecolor="#222")
     if middles and max(middles) > 20 * min(middles) > 0:
         panel.set_xscale("log")
-    panel.set_title(f"{workload.name} ({metric.better} is better)", fontsize=9)
     panel.set_xlabel(metric.name, fontsize=8)
-    panel.tick_params(labelsize=7)
+
+
+def _curves(panel: Axes, measured: list[Measured], metric: Metric) -> None:
+    """A curve for each series, from nought, so that what is flat looks flat."""
+    series: defaultdict[str, list[tuple[int, Measured]]] = defaultdict(list)
+    for one in measured:
+        if one.contestant.point is not None:
+            name, at = one.contestant.point
+            series[name].append((at, one))
+    for (name, points), style in zip(series.items(), ("o-", "s--", "^:"), strict=False):
+        places = [at for at, _ in points]
+        ones = [one for _, one in points]
+        middles = [one.middle for one in ones]
+        panel.errorbar(places, middles, yerr=_ranges(ones), fmt=style, color=OURS, label=name)
+    panel.set_xscale("log")
+    panel.set_ylim(bottom=0)
+    panel.set_xlabel(" and ".join(series), fontsize=8)
+    panel.set_ylabel(metric.name, fontsize=8)
+    if len(series) > 1:
+        panel.legend(fontsize=7)
+
+
+def _ranges(measured: Sequence[Measured]) -> list[list[float]]:
+    """How far the least and the greatest value are from the median."""
+    return [
+        [one.middle - min(one.values) for one in measured],
+        [max(one.values) - one.middle for one in measured],
+    ]
 
 
 def _colour(name: str) -> str:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("numpy", "joblib", "loky", "mpire", "mpipe", "pypeln")
+PACKAGES = ("numpy", "joblib", "loky", "mpire", "mpipe", "pypeln", "ray", "distributed")
 
 FOLDER = Path(__file__).with_name("results")
 

@@ -35,7 +35,8 @@ class Target:
 
     def __str__(self) -> str:
         """The target in words."""
-        start = f"{self.metric}: {self.side} {self.bound:g}"
+        whose = "" if self.contestant == "conveyor" else f"{self.contestant}, "
+        start = f"{whose}{self.metric}: {self.side} {self.bound:g}"
         if not self.against:
             return start
         others = self.label or self.against[0]

@@ -136,7 +136,14 @@ REPLICATE = Workload(
         Contestant("serial", serial, 6_000_000),
         Contestant("parallel-conveyor", parallel_conveyor, 20_000, "parallel-conveyor"),
         Contestant("pypeln", pypeln, 2000, "pypeln"),
-        *peers.contestants(pool, {"Pool.imap b=1000": 2_000_000, "futures b=1000": 1_000_000}),
+        *peers.contestants(
+            pool,
+            {
+                "Pool.imap b=1000": 2_000_000,
+                "futures b=1000": 1_000_000,
+                "ray b=1000": 500_000,
+            },
+        ),
     ),
     metrics=(RATE,),
     answer=lambda result: result,
@@ -144,6 +151,7 @@ REPLICATE = Workload(
     score=rate,
     targets=(
         Target("at least", 0.6, RATE.name, ("hand-raw b=1024",)),
+        Target("at least", 8, RATE.name, ("ray b=1000",)),
         Target("at least", 150, RATE.name, ("parallel-conveyor",)),
     ),
 )

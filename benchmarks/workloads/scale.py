@@ -81,7 +81,9 @@ def within(share: float, metric: Metric, names: list[str]) -> tuple[Target, Targ
 SCALE_ITEMS = Workload(
     name="scale-items",
     title="Conveyor: more and more integers through 3 stages, summed in the parent",
-    contestants=tuple(Contestant(f"{size:,} items", items, size) for size in ITEMS),
+    contestants=tuple(
+        Contestant(f"{size:,} items", items, size, point=("items", size)) for size in ITEMS
+    ),
     metrics=(COST, PEAK),
     answer=lambda result: result[0],
     expected=lambda size: below(size) + 3 * size,
@@ -99,7 +101,12 @@ def _scale_stages() -> Workload:
         name="scale-stages",
         title="Conveyor: integers through longer and longer chains",
         contestants=tuple(
-            Contestant(f"{number} stages", partial(_hops, number), 1_500_000 // (number + 1))
+            Contestant(
+                f"{number} stages",
+                partial(_hops, number),
+                1_500_000 // (number + 1),
+                point=("stages", number),
+            )
             for number in STAGES
         ),
         metrics=(HOP,),
@@ -129,8 +136,14 @@ SCALE_BRANCHES = Workload(
     name="scale-branches",
     title="Conveyor: integers through wider and wider forks, summed in the parent",
     contestants=(
-        *(Contestant(f"* {n}", partial(_each, n), 1_000_000 // n) for n in BRANCHES),
-        *(Contestant(f"% {n}", partial(balanced, n), 1_000_000) for n in BRANCHES),
+        *(
+            Contestant(f"* {n}", partial(_each, n), 1_000_000 // n, point=("branches of *", n))
+            for n in BRANCHES
+        ),
+        *(
+            Contestant(f"% {n}", partial(balanced, n), 1_000_000, point=("branches of %", n))
+            for n in BRANCHES
+        ),
     ),
     metrics=(COPY,),
     answer=lambda result: result,
