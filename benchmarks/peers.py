@@ -201,15 +201,20 @@ def _ray(functions: Sequence[Function], workers: int, chunk: int | None = None) 
 
 @contextmanager
 def _dask(functions: Sequence[Function], workers: int, chunk: int | None = None) -> Iterator[Take]:
+    from dask import bag
     from distributed import Client
 
     with Client(
         n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs="ERROR"
     ) as client:
-        # The same call on the same item is one call to it, unless it is told otherwise.
-        yield lambda items: client.gather(
-            client.map(functions[0], items, batch_size=chunk, pure=False)
-        )
+
+        def take(items: Iterable[Any]) -> Iterable[Any]:
+            if chunk is None:
+                # The same call on the same item is one call to it, unless it is told otherwise.
+                return client.gather(client.map(functions[0], items, pure=False))
+            return bag.from_sequence(items, partition_size=chunk).map(functions[0]).compute()
+
+        yield take
 
 
 @contextmanager

@@ -228,11 +228,11 @@ class RestartableStage(CarefulStage):
     """
 
     def batch(self, batch: Batch) -> Iterator[Part]:
-        """What the processor gives for a batch, at once where nothing speaks against it."""
+        """What the processor gives for a batch, many at once where nothing speaks against it."""
         is_plain = self._limit is None and not self._policy.is_set and not self.emits
         is_small = batch.most is None or len(batch.items) <= batch.most
-        if is_plain and is_small and batch.blamed is None and not self.is_slow(len(batch.items)):
-            return iter((self._batch_at_once(batch.items, batch.at, traced=batch.traced),))
+        if is_plain and is_small and batch.blamed is None:
+            return self._in_slices(batch)
         return super().batch(batch)
 
 

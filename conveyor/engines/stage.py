@@ -226,11 +226,6 @@ class Stage:
             yield output
         self.filtered += count == 0
 
-    def is_slow(self, items: int) -> bool:
-        """Whether a batch of so many takes so long that what is there should not wait for it."""
-        # One item that gives one output has nothing to send before it is done.
-        return items > 1 and self.seconds * items > PART_SECONDS
-
     def timed(self, item: Any) -> Iterator[Any]:
         """What the processor gives for one item; how long that takes is counted.
 
@@ -248,27 +243,47 @@ class Stage:
 
     def batch(self, batch: Batch) -> Iterator[Part]:
         """What the processor gives for a batch, in one part or, where it is slow, in more."""
-        if self.emits or self.is_slow(len(batch.items)):
-            return self._batch_in_parts(batch.items, batch.at, batch.size)
-        return iter((self._batch_at_once(batch.items, batch.at, traced=batch.traced),))
+        if self.emits:
+            return self._emitted(batch.items, batch.at, batch.size)
+        return self._in_slices(batch)
 
-    def _batch_at_once(self, items: list[Any], at: Places, *, traced: bool) -> Part:
-        """One output or none for each item: little more than a list comprehension."""
+    def _in_slices(self, batch: Batch) -> Iterator[Part]:
+        """One output or none for each item; so many items at once as do not take long."""
+        items, first = batch.items, 0
+        while True:
+            count = len(items) - first
+            if self.seconds * count > PART_SECONDS:
+                # What is there should not wait for all the rest.
+                count = min(count, max(1, int(PART_SECONDS / self.seconds)))
+            some = items[first : first + count] if count < len(items) else items
+            part = self._at_once(some, batch.at, first, traced=batch.traced)
+            if batch.traced and part.origins is None and count < len(items):
+                part = part._replace(origins=list(range(first, first + count)))
+            first += count
+            if first == len(items):
+                yield part
+                return
+            yield part._replace(is_last=False)
+
+    def _at_once(self, items: list[Any], at: Places, first: int, *, traced: bool) -> Part:
+        """Items of a batch, from one on, together: little more than a list comprehension."""
         one_by_one = self.seconds > ONE_BY_ONE
         started = perf_counter()
         origins: list[int] | None = None
         try:
             if not (traced or one_by_one):
-                outputs = self._mapped(items, at)
+                outputs = self._mapped(items, at, first)
             else:
-                every = self._timed(items, at) if one_by_one else self._every(items, at)
+                measured = self._timed if one_by_one else self._every
+                every = measured(items, at, first)
                 outputs = [output for output in every if output is not None]
                 if len(outputs) < len(items):
-                    origins = [index for index, output in enumerate(every) if output is not None]
+                    numbered = enumerate(every, first)
+                    origins = [index for index, output in numbered if output is not None]
         except self._passes:
             raise
         except BaseException as error:
-            raise stage_error(self.name, items[at[0]], error) from error
+            raise stage_error(self.name, items[at[0] - first], error) from error
         if items:
             self.seconds = (perf_counter() - started) / len(items)
             if not one_by_one:
@@ -278,22 +293,22 @@ class Stage:
         self.filtered += len(items) - len(outputs)
         return Part(outputs, origins, is_last=True, taken=len(items))
 
-    def _every(self, items: list[Any], at: Places) -> list[Any]:
+    def _every(self, items: list[Any], at: Places, first: int) -> list[Any]:
         """What each item gave, None included."""
-        return [self._process(item) for at[0], item in enumerate(items)]
+        return [self._process(item) for at[0], item in enumerate(items, first)]
 
-    def _timed(self, items: list[Any], at: Places) -> list[Any]:
+    def _timed(self, items: list[Any], at: Places, first: int) -> list[Any]:
         """What each item gave, None included; how long each took is counted."""
         process, times, now = self._process, self.times, perf_counter_ns()
         every: list[Any] = []
-        for at[0], item in enumerate(items):
+        for at[0], item in enumerate(items, first):
             before = now
             every.append(process(item))
             now = perf_counter_ns()
             times.add(now - before)
         return every
 
-    def _mapped(self, items: list[Any], at: Places) -> list[Any]:
+    def _mapped(self, items: list[Any], at: Places, first: int) -> list[Any]:
         """The outputs that are not None.
 
         To note each item takes as long as the cheapest processor does. A batch of many is of
@@ -302,39 +317,41 @@ class Stage:
         process = self._process
         if len(items) < MANY:
             return [
-                output for at[0], item in enumerate(items) if (output := process(item)) is not None
+                output
+                for at[0], item in enumerate(items, first)
+                if (output := process(item)) is not None
             ]
-        rest = iter(items)
+        rest, last = iter(items), first + len(items)
         outputs: list[Any] = []
         at[1] = STRIDE
         try:
-            for at[0] in range(0, len(items), STRIDE):
+            for at[0] in range(first, last, STRIDE):
                 outputs += [
                     output for item in islice(rest, STRIDE) if (output := process(item)) is not None
                 ]
         except BaseException:
-            at[0] = len(items) - length_hint(rest) - 1
+            at[0] = last - length_hint(rest) - 1
             raise
         finally:
             at[1] = 1
         return outputs
 
-    def _batch_in_parts(
-        self, items: list[Any], at: Places, size: Callable[[], int]
-    ) -> Iterator[Part]:
+    def _emitted(self, items: list[Any], at: Places, size: Callable[[], int]) -> Iterator[Part]:
+        """Any number of outputs for each item: a part is full, or has waited for long."""
         outputs: list[Any] = []
         origins: list[int] = []
         one_by_one, taken = self.seconds > ONE_BY_ONE, 0.0
         started = part_started = perf_counter()
+        wanted = size()
         for index, item in enumerate(items):
             at[0] = index
             for output in self.outputs(item):
                 outputs.append(output)
                 origins.append(index)
-                if len(outputs) >= size() or perf_counter() - part_started > PART_SECONDS:
+                if len(outputs) >= wanted or perf_counter() - part_started > PART_SECONDS:
                     paused = perf_counter()
                     yield Part(outputs, origins, is_last=False)
-                    outputs, origins = [], []
+                    outputs, origins, wanted = [], [], size()
                     part_started = perf_counter()
                     started += part_started - paused
             if one_by_one:
