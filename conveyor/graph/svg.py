@@ -124,6 +124,10 @@ class _Words:
 def _words(node: Node) -> _Words:
     if isinstance(node, (ForkNode, JoinNode)):
         return _Words(_caption(node)[0], "")
+    name = node.settings.name if isinstance(node, ProcessorNode) else None
+    if name is not None and node.id.startswith(name):
+        # Whoever names it will look for the name.
+        return _Words(_short(_clean(name), _LONGEST), _clean(node.id.removeprefix(name)))
     label = _short(_clean(_caption(node)[0]), _LONGEST)
     return _Words(label, _short(_id(node), _LONGEST_ID))
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conveyor.errors import GraphError, UsageError
-from conveyor.graph import Auto, Edge, Graph, JoinNode, ProcessorNode
+from conveyor.graph import Auto, Edge, Graph, JoinNode, ProcessorNode, Settings
 from conveyor.graph.draw import PICTURES, picture
 from conveyor.graph.svg import Figure, svg
 from tests.graph.strategies import balanced, graphs, replicated, stage, texts, wired
@@ -208,6 +208,16 @@ def test_a_long_label_is_short_and_its_title_has_it_whole():
 
     assert words(group) == "Post(url='https://example.o…"
     assert title(group) == f"post: processor {label}"
+
+
+@pytest.mark.parametrize("node", ["load", "load.2"])
+def test_who_has_been_given_a_name_is_shown_by_it(node):
+    named = ProcessorNode(node, "processor", "Processor(lambda)", Settings(name="load"))
+
+    group = groups(svg(wired(f"feed > {node} > output", named)), "node")[node]
+
+    assert words(group) == node
+    assert title(group) == f"{node}: processor Processor(lambda)"
 
 
 def test_wide_letters_get_the_room_of_two():
