@@ -60,8 +60,8 @@ def came(number):
 STRUCK = ("struck", 1.0, {})
 
 
-def judged(name, *notes, ended=9.0, left=0, errors=""):
-    return outcome(name, Seen(noted(*notes), ended, left, errors))
+def judged(name, *notes, ended=9.0, left=0, shared=0, errors=""):
+    return outcome(name, Seen(noted(*notes), ended, left, shared, errors))
 
 
 def test_an_error_is_worth_what_it_names():
@@ -92,6 +92,7 @@ def test_who_leaves_has_left_when_the_process_has_ended():
     assert str(judged("left", STRUCK, ended=1.25)) == "right, 0.25 s"
     assert str(judged("left", STRUCK, ended=None)) == "HANGS"
     assert str(judged("caller-killed", STRUCK, left=3)) == "ends, 3 LEFT"
+    assert str(judged("caller-killed", STRUCK, shared=9)) == "ends, 9 in /dev/shm"
 
 
 def test_what_is_in_flight_may_not_grow():
@@ -106,7 +107,7 @@ def test_what_is_in_flight_may_not_grow():
 
 def test_what_does_not_get_as_far_as_the_accident_has_failed():
     failed = judged("raises", errors="Traceback ...\nImportError: no such thing\n")
-    assert (str(failed), failed.text) == ("failed", "ImportError: no such thing")
+    assert (str(failed), failed.told) == ("failed", "ImportError: no such thing")
 
 
 # -- how it is told --
