@@ -22,18 +22,19 @@ class Outcome:
     Attributes:
         verdict: "right": as it should be, with every item there or set aside by name; "error": an
             exception reached the caller; "silent": the caller's program ended without a word;
-            "lost": it ended as if all were well, with items missing; "left": processes were left
-            behind; "hung": nothing came until the limit; "grows": more and more was taken in;
-            "failed": the contestant did not get as far as the accident.
+            "lost": it ended as if all were well, with items missing; "left": processes or shared
+            memory were left behind; "hung": nothing came until the limit; "grows": more and more
+            was taken in; "failed": the contestant did not get as far as the accident.
         seconds: from the accident until the caller knew, or had left.
         error: the type of the exception.
         names: what the exception's text names of "item" and "stage".
         lost: how many items are missing in what ended as if all were well.
         aside: how many were set aside.
         left: how many processes outlived the caller's.
+        shared: how many names of shared memory did.
         in_flight: what an endless stream had taken in and not given, at the end.
         never_ended: whether the caller's process did not end by itself, though it knew.
-        text: what was told, in full.
+        told: the last line of what was told.
     """
 
     verdict: Verdict
@@ -43,9 +44,10 @@ class Outcome:
     lost: int = 0
     aside: int = 0
     left: int = 0
+    shared: int = 0
     in_flight: int = 0
     never_ended: bool = False
-    text: str = ""
+    told: str = ""
 
     def __str__(self) -> str:
         """A few words, as they stand in the table."""
@@ -67,6 +69,8 @@ class Outcome:
             words += ", then HANGS"
         if self.left:
             words += f", {self.left} LEFT"
+        if self.shared:
+            words += f", {self.shared} in /dev/shm"
         return words
 
 
@@ -77,15 +81,15 @@ def outcome(name: str, seen: Seen) -> Outcome:
         return _flow(seen)
     struck = _at(seen.notes, "struck")
     if struck is None:
-        last = seen.errors.strip().splitlines()[-1:]
-        return Outcome("failed", text=last[0] if last else "nothing was heard of it")
+        return Outcome("failed", told=_last_line(seen.errors))
     if accident.ending == "all":
         return _told(accident, struck, seen)
     # The caller has left when its process has ended.
     if seen.ended is None:
         return Outcome("hung")
     seconds = None if accident.ending == "kill" else seen.ended - struck
-    return Outcome("left" if seen.left else "right", seconds, left=seen.left)
+    known = Outcome("left" if seen.left or seen.shared else "right", seconds)
+    return replace(known, left=seen.left, shared=seen.shared)
 
 
 def _at(notes: list[Note], kind: str) -> float | None:
@@ -101,11 +105,16 @@ def _told(accident: Accident, struck: float, seen: Seen) -> Outcome:
             known = _done(accident, one, seen.notes)
         else:
             continue
-        seconds = one["at"] - struck
-        return replace(known, seconds=seconds, left=seen.left, never_ended=seen.ended is None)
+        return replace(
+            known,
+            seconds=one["at"] - struck,
+            left=seen.left,
+            shared=seen.shared,
+            never_ended=seen.ended is None,
+        )
     if seen.ended is None:
         return Outcome("hung")
-    return Outcome("silent", seen.ended - struck, left=seen.left)
+    return Outcome("silent", seen.ended - struck, left=seen.left, shared=seen.shared)
 
 
 def _error(told: Note) -> Outcome:
@@ -113,7 +122,12 @@ def _error(told: Note) -> Outcome:
     # A script that this reaches ends, and prints nothing.
     verdict: Verdict = "silent" if error == "SystemExit" else "error"
     names = tuple(what for what, name in (("item", VICTIM), ("stage", STAGE)) if name in text)
-    return Outcome(verdict, error=error, names=names, text=text)
+    return Outcome(verdict, error=error, names=names, told=_last_line(text))
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1][:200] if lines else ""
 
 
 def _done(accident: Accident, done: Note, notes: list[Note]) -> Outcome:

@@ -56,5 +56,5 @@ def _beats(one: Outcome, other: Outcome) -> bool:
 
 def _rank(outcome: Outcome) -> tuple[bool, int, int]:
     """Less is better."""
-    leaves = bool(outcome.left) or outcome.never_ended
+    leaves = bool(outcome.left or outcome.shared) or outcome.never_ended
     return leaves, BEST_FIRST.index(outcome.verdict), -len(outcome.names)

@@ -7,6 +7,8 @@ So they are found wherever they have gone, and no others are touched.
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +25,8 @@ from benchmarks.accidents.notes import FILE, Note, note, read
 from benchmarks.accidents.scene import FEW, WATCHED
 
 ROOT = Path(__file__).parents[2]
+
+SHARED = Path("/dev/shm")
 
 LIMIT = 8.0
 """Seconds from the accident to the end of patience."""
@@ -44,12 +48,14 @@ class Seen:
         notes: what its processes wrote.
         ended: when the caller's process ended; None where that was for us to do.
         left: how many processes were left behind by the caller's.
+        shared: how many names of shared memory were.
         errors: the end of what the scene wrote to its error stream.
     """
 
     notes: list[Note]
     ended: float | None
     left: int
+    shared: int
     errors: str
 
 
@@ -68,7 +74,7 @@ def watch(contestant: str, name: str, limit: float = LIMIT) -> Seen:
             child = subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.accidents.scene", contestant, name],
                 cwd=ROOT,
-                env={**os.environ, FILE: str(file), NAME: name},
+                env={**os.environ, FILE: str(file), NAME: name, "TMPDIR": folder},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
@@ -76,11 +82,12 @@ def watch(contestant: str, name: str, limit: float = LIMIT) -> Seen:
             )
             try:
                 ended, left = _end_of(child, accident, file, limit)
+                shared = len(_shared(child)) if ended is not None else 0
             finally:
                 _clear_away(child, file)
             stderr.seek(0)
             errors = stderr.read().decode(errors="replace")[-4000:]
-        return Seen(read(file), ended, left, errors)
+        return Seen(read(file), ended, left, shared, errors)
 
 
 def _end_of(
@@ -137,6 +144,12 @@ def _below(file: Path) -> Iterator[psutil.Process]:
             continue
 
 
+def _shared(child: subprocess.Popen[bytes]) -> list[Path]:
+    """The names in shared memory that tell that they are the caller's."""
+    own = re.compile(rf"(?<!\d){child.pid}(?!\d)")
+    return [path for path in SHARED.iterdir() if own.search(path.name)]
+
+
 def _clear_away(child: subprocess.Popen[bytes], file: Path) -> None:
     """End all that is left, until there is no more of it: some start new ones."""
     until = monotonic() + LIMIT
@@ -148,3 +161,5 @@ def _clear_away(child: subprocess.Popen[bytes], file: Path) -> None:
                 continue
         sleep(_PAUSE)
     child.wait()
+    for path in _shared(child):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
