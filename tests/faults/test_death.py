@@ -414,6 +414,30 @@ def test_ctrl_c_stops_everything_and_is_raised_once(tmp_path, how):
     assert ended.left == []
 
 
+def test_ctrl_c_while_a_worker_is_set_up_for_ever_leaves_nothing(tmp_path):
+    script = Script(
+        tmp_path,
+        """
+        class Stuck(Processor):
+            def setup(self):
+                note()
+                print("setting up", flush=True)
+                time.sleep(600)
+
+            def process(self, item):
+                return item
+
+        Stuck().run([1])
+        """,
+    )
+    script.wait_for("setting up")
+    os.killpg(script.process.pid, signal.SIGINT)
+    ended = script.end()
+    assert ended.code == -signal.SIGINT
+    assert read_pids(script.pids)
+    assert ended.left == []
+
+
 def test_a_second_ctrl_c_does_not_wait_for_teardown(tmp_path):
     script = Script(
         tmp_path,
