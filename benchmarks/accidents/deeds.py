@@ -29,7 +29,7 @@ VICTIM = "page-020"
 EARLY = "page-006"
 """One that is in work when the first few have come."""
 
-LIMIT_OF_AN_ITEM = 2.0
+LIMIT_OF_AN_ITEM = 3.0
 """Some count the start of their processes as a part of the first item."""
 
 Ending = Literal["all", "leave", "interrupt", "kill", "endless"]
@@ -147,7 +147,7 @@ ACCIDENTS = {
         Accident("crashes", "a segfault in a worker", crash),
         Accident("stuck", "an item never ends", never_end),
         Accident(
-            "stuck-limit", "an item never ends, and may take 2 s", never_end, limit=LIMIT_OF_AN_ITEM
+            "stuck-limit", "an item never ends, and may take 3 s", never_end, limit=LIMIT_OF_AN_ITEM
         ),
         Accident("left", "the consumer leaves", ending="leave", takes=0.05),
         Accident("left-stuck", f"the consumer leaves{STUCK}", never_end, EARLY, "leave", 0.05),
