@@ -8,6 +8,7 @@ import re
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -23,7 +24,7 @@ from conveyor import (
     StageTimeout,
     WorkerDied,
 )
-from conveyor.engines.processes import crew
+from conveyor.engines.processes import crew, look
 from tests.faults.scripts import Script, run
 from tests.leaks import end_of, read_pids
 
@@ -90,6 +91,28 @@ def test_an_error_among_very_many_cheap_items_names_the_one():
     with pytest.raises(StageError) as caught:
         (Feed() >> on(49_999, lambda: 1 // 0)).run(range(50_000))
     assert caught.value.item == "49999"
+
+
+def pid_of_the_one_that_waits_for_room(name):
+    while True:
+        with suppress(RuntimeError):  # a pipeline has just come or gone
+            for sight in itertools.chain.from_iterable(look.pipelines()):
+                if (sight.worker, sight.state) == (name, "blocked"):
+                    return sight.pid
+        time.sleep(0.01)
+
+
+def test_who_dies_waiting_for_room_died_of_no_item():
+    stops = Processor(lambda item: os.kill(os.getpid(), signal.SIGSTOP))
+    waits = Processor(abs).options(name="waits")
+    killing = threading.Thread(
+        target=lambda: os.kill(pid_of_the_one_that_waits_for_room("waits"), signal.SIGKILL)
+    )
+    killing.start()
+    with pytest.raises(WorkerDied) as caught:
+        (Feed() >> waits >> Pipe(capacity=1) >> stops).run(itertools.count())
+    killing.join()
+    assert (caught.value.stage, caught.value.item) == ("waits", None)
 
 
 @pytest.mark.parametrize("where", ["setup", "finish", "teardown"])
@@ -453,7 +476,7 @@ def test_a_second_ctrl_c_does_not_wait_for_teardown(tmp_path):
                 while True:
                     time.sleep(600)
 
-        from conveyor.engines.processes import crew
+        from conveyor.engines.processes import crew, look
         crew.GRACE = 500.0  # were it waited for, the script would hang
         Clings().run([1])
         """,
@@ -569,6 +592,26 @@ def test_a_run_whose_fork_server_is_killed_goes_on(tmp_path):
     )
     assert ended.out == f"{sum(range(20_000))}\n", ended.err
     assert ended.left == []
+
+
+def test_where_the_caller_is_init_it_leaves_no_zombies(tmp_path):
+    """In a container it inherits the workers of a fork server that was killed."""
+    ended = run(
+        tmp_path,
+        """
+        import ctypes, psutil
+        become_subreaper = 36
+        ctypes.CDLL(None).prctl(become_subreaper, 1, 0, 0, 0)
+        outputs = (Feed() >> Processor(note) >> Processor(note)).stream(itertools.count())
+        next(outputs)
+        (server,) = (c for c in psutil.Process().children() if "forkserver" in str(c.cmdline()))
+        workers = [child.pid for child in server.children()]
+        server.kill()
+        outputs.close()
+        print(len(workers), [pid for pid in workers if psutil.pid_exists(pid)])
+        """,
+    )
+    assert ended.out == "2 []\n", ended.err
 
 
 def test_a_forked_copy_of_the_caller_does_not_touch_the_workers(tmp_path):

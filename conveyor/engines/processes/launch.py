@@ -254,6 +254,8 @@ class WorkerProcess:
     def close(self) -> None:
         """Forget the process, which has ended."""
         self._process.join(1)
+        with suppress(OSError):  # ours to reap only where the fork server is gone and we are init
+            os.waitid(os.P_PIDFD, self.fd, os.WEXITED | os.WNOHANG)
         os.close(self.fd)
         with suppress(ValueError):  # the fork server has not told yet how it ended
             self._process.close()
