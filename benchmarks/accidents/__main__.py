@@ -38,6 +38,8 @@ def main() -> None:
     if options.page:
         write_page()
         return
+    if options.save and (options.accidents or options.only):
+        parser.error("what is kept is the whole: --save goes with no selection")
     unknown = [name for name in options.accidents if name not in ACCIDENTS]
     if unknown:
         parser.error(f"no such accident: {', '.join(unknown)}; there are {', '.join(ACCIDENTS)}")
@@ -103,7 +105,7 @@ def summary(kept: Kept) -> str:
         f"load {where['load']}",
         where["peers"],
     ]
-    lines += ["", f"{', '.join(what)}."]
+    lines += ["", f"One run each: {', '.join(what)}."]
     return "\n".join(lines)
 
 
