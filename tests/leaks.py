@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,15 +36,25 @@ def read_pids(path: Path) -> list[int]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def warm_engine() -> None:
+def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for temporary files that nobody else writes to."""
+    folder = tmp_path_factory.mktemp("temporary")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_engine(temporary_folder: Path) -> None:
     """The fork server is there before any test counts what it holds."""
     assert (Feed() >> Processor(abs)).run([-1]) == [1]
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(warm_engine: None) -> Iterator[None]:
-    """Whatever a test does, it leaves no process, descriptor, thread or shared memory."""
-    before = Snapshot.take()
+def nothing_left(warm_engine: None, temporary_folder: Path) -> Iterator[None]:
+    """Whatever a test does, it leaves no process, descriptor, thread, shared memory or file."""
+    before, files = Snapshot.take(), {*temporary_folder.iterdir()}
     yield
-    left = leaks(before)
+    left = leaks(before) + [str(path) for path in {*temporary_folder.iterdir()} - files]
     assert not left, ", ".join(left)

@@ -130,6 +130,16 @@ def test_a_pure_layer_knows_no_clock_process_or_chance(folder):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nobody_measures_by_a_clock_that_may_be_set(path):
+    tree = ast.parse(path.read_text())
+    from_time = {name for module, names, _ in imports(tree) if module == "time" for name in names}
+    assert "time" not in from_time
+    assert "time.time" not in {
+        ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute)
+    }
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_private_names_stay_in_their_folder(path):
     folder = ".".join(["conveyor", *path.relative_to(PACKAGE).parts[:-1]])
     for module, names, _ in imports(ast.parse(path.read_text())):

@@ -457,7 +457,11 @@ def open_replay(
         UsageError: that engine can't, or the letters do not fit the pipeline.
     """
     if engine != "inline":
-        raise UsageError(f'replay() runs on engine="inline" only, not on {engine!r}')
+        raise UsageError(
+            f'replay() runs on engine="inline" only, not on {engine!r}: each letter enters at its '
+            "stage. On processes, run what is left of the pipeline from that stage on: "
+            "(stage >> rest).run([letter.item for letter in letters])"
+        )
     from conveyor.engines.inline import Replay
 
     live = Replay(graph, letters)

@@ -201,6 +201,8 @@ class CarefulStage(Stage):
         self, answers: list[_Answer], batch: Batch, again: Again, *, is_last: bool
     ) -> Iterator[Part]:
         """What some items gave, in parts of a fair size, and none before all can travel."""
+        if len(answers) > 1:  # what it dies of now is any of them
+            batch.at[0], batch.at[1] = answers[0][0], len(answers)
         try:
             parts = list(_packed(answers, batch))
         except NotPicklable:
@@ -209,14 +211,15 @@ class CarefulStage(Stage):
         self._count(answers)
         parts[-1] = parts[-1]._replace(is_last=is_last, taken=len(answers))
         yield from parts
+        batch.at[1] = 1
 
     def _packable(self, answer: _Answer, batch: Batch, again: Again) -> _Answer:
         """The answer if it can travel; if not, that attempt has failed, too."""
         index, outputs = answer
+        batch.at[0], batch.at[1] = index, 1
         try:
             batch.pack(outputs or [])
         except NotPicklable as error:
-            batch.at[0] = index
             return index, self._after(error, index, again, batch.pack)
         return answer
 

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.engines.engines import ENGINES
-from tests.leaks import nothing_left, warm_engine
+from tests.leaks import nothing_left, temporary_folder, warm_engine
 
-__all__ = ["nothing_left", "on", "warm_engine"]
+__all__ = ["nothing_left", "on", "temporary_folder", "warm_engine"]
 
 
 @pytest.fixture(params=list(ENGINES))

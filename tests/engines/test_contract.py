@@ -309,6 +309,23 @@ def test_whatever_a_processor_raises_is_a_failure_of_the_item(on, raised):
         (Feed() >> Processor(leave)).run([1], **on)
 
 
+def endless_recursion(item):
+    return endless_recursion(item) + 1
+
+
+@pytest.mark.parametrize(
+    ("work", "reason"),
+    [
+        (lambda item: bytearray(1 << 60), "MemoryError"),
+        (endless_recursion, "RecursionError: maximum recursion depth exceeded"),
+    ],
+)
+def test_what_takes_too_much_is_a_failure_of_the_item(on, work, reason):
+    with pytest.raises(StageError, match=reason) as caught:
+        Processor(work).options(name="greedy").run([1], **on)
+    assert (caught.value.stage, caught.value.item) == ("greedy", "1")
+
+
 @pytest.mark.parametrize("where", ["setup", "finish", "teardown"])
 def test_a_failure_outside_of_an_item_names_the_stage(on, where):
     def fail(self):

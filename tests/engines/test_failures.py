@@ -626,5 +626,5 @@ def test_a_letter_of_another_pipeline_is_refused():
 
 
 def test_letters_are_replayed_inline():
-    with pytest.raises(UsageError, match="inline"):
+    with pytest.raises(UsageError, match=r"'processes'.*from that stage on: \(stage >> rest\)"):
         (Feed() >> same).replay([], engine="processes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 
 import psutil
@@ -69,3 +70,28 @@ def test_ten_million_small_items():
     samples = [of_the_tree() for _ in outputs]
     assert len(samples) == 11
     assert max(samples[5:]) < max(samples[1:4]) + ROOM
+
+
+def objects():
+    gc.collect()
+    return len(gc.get_objects())
+
+
+def test_runs_leave_no_objects_in_the_caller():
+    def run_anew():
+        (Feed() >> fast >> first).run([b"item"] * 50)
+
+    for _ in range(5):
+        run_anew()
+    before = objects()
+    for _ in range(20):
+        run_anew()
+    assert objects() < before + 20
+
+    with (Feed() >> fast >> first).open() as live:
+        for _ in range(20):
+            live.run([b"item"] * 50)
+        before = objects()
+        for _ in range(200):
+            live.run([b"item"] * 50)
+        assert objects() < before + 200

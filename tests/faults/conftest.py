@@ -1,5 +1,5 @@
 """Fault tests leave nothing behind."""
 
-from tests.leaks import nothing_left, warm_engine
+from tests.leaks import nothing_left, temporary_folder, warm_engine
 
-__all__ = ["nothing_left", "warm_engine"]
+__all__ = ["nothing_left", "temporary_folder", "warm_engine"]

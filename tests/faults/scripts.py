@@ -68,7 +68,12 @@ class Script:
             text=True,
             start_new_session=True,
             cwd=folder,
-            env={**os.environ, "PIDS": str(self.pids), "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={
+                **os.environ,
+                "PIDS": str(self.pids),
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "TMPDIR": str(folder),  # where one that is killed leaves a socket
+            },
             **options,
         )
         self._stdin = text if how == "stdin" else None

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
-from conveyor import Feed, NotPicklable, Processor, Source, StageError, WorkerDied
-from conveyor.engines.processes import crew
+from conveyor import (
+    Feed,
+    NotPicklable,
+    Pipe,
+    Processor,
+    Source,
+    StageError,
+    StageTimeout,
+    WorkerDied,
+)
+from conveyor.engines.processes import crew, look
 from tests.faults.scripts import Script, run
 from tests.leaks import end_of, read_pids
+
+pytestmark = pytest.mark.conveyor(limit=100)  # then it tells all stacks, also of workers
 
 
 def on(item, action):
@@ -79,6 +93,28 @@ def test_an_error_among_very_many_cheap_items_names_the_one():
     assert caught.value.item == "49999"
 
 
+def pid_of_the_one_that_waits_for_room(name):
+    while True:
+        with suppress(RuntimeError):  # a pipeline has just come or gone
+            for sight in itertools.chain.from_iterable(look.pipelines()):
+                if (sight.worker, sight.state) == (name, "blocked"):
+                    return sight.pid
+        time.sleep(0.01)
+
+
+def test_who_dies_waiting_for_room_died_of_no_item():
+    stops = Processor(lambda item: os.kill(os.getpid(), signal.SIGSTOP))
+    waits = Processor(abs).options(name="waits")
+    killing = threading.Thread(
+        target=lambda: os.kill(pid_of_the_one_that_waits_for_room("waits"), signal.SIGKILL)
+    )
+    killing.start()
+    with pytest.raises(WorkerDied) as caught:
+        (Feed() >> waits >> Pipe(capacity=1) >> stops).run(itertools.count())
+    killing.join()
+    assert (caught.value.stage, caught.value.item) == ("waits", None)
+
+
 @pytest.mark.parametrize("where", ["setup", "finish", "teardown"])
 def test_a_worker_that_dies_outside_of_an_item_is_named(where):
     fatal = type("Fatal", (Processor,), {"process": lambda s, i: i, where: lambda s: kill()})
@@ -124,6 +160,43 @@ def test_an_exception_that_cannot_travel_is_told_by_its_text():
     with pytest.raises(StageError, match="Needy: this and that") as caught:
         (Feed() >> Processor(fail)).run([1])
     assert "raise Needy" in str(caught.value)
+
+
+def test_an_exception_that_holds_a_lock_is_told_by_its_text():
+    class Holds(Exception):
+        def __init__(self):
+            super().__init__("bad page")
+            self.lock = threading.Lock()
+
+    def fail(item):
+        raise Holds
+
+    with pytest.raises(StageError, match="Holds: bad page") as caught:
+        Processor(fail).run([1])
+    assert caught.value.__cause__ is None
+
+
+def test_notes_and_groups_of_exceptions_are_told():
+    def fail(item):
+        first = KeyError("one")
+        first.add_note("of the second table")
+        raise ExceptionGroup("both", [first, OSError("two")])
+
+    with pytest.raises(StageError, match="of the second table") as caught:
+        Processor(fail).run([1])
+    cause = caught.value.__cause__
+    assert isinstance(cause, ExceptionGroup)
+    assert [type(one) for one in cause.exceptions] == [KeyError, OSError]
+    assert cause.exceptions[0].__notes__ == ["of the second table"]
+
+
+def test_of_two_failures_at_once_one_is_told_whole():
+    def fail(item):
+        raise ValueError("in both")
+
+    one, other = (Processor(fail).options(name=name) for name in ("one", "other"))
+    with pytest.raises(StageError, match=r"'(one|other)' failed on item 1: ValueError: in both"):
+        (Feed() >> one * other).run([1])
 
 
 def test_the_chain_of_an_exception_is_told():
@@ -206,6 +279,106 @@ def test_an_item_that_cannot_be_loaded_names_the_stage():
     assert caught.value.stage == "reader"
 
 
+def nested(depth):
+    item: list[object] = []
+    for _ in range(depth):
+        item = [item]
+    return item
+
+
+def test_an_output_too_deep_to_be_pickled_costs_that_item_alone():
+    deep = Processor(lambda n: nested(100_000) if n == 3 else n)
+    with pytest.raises(NotPicklable, match="recursion"):
+        deep.run(range(6))
+    results = deep.options(on_error="dead_letter").run(range(6))
+    assert sorted(results) == [0, 1, 2, 4, 5]
+    assert [letter.item for letter in results.dead_letters] == [3]
+
+
+def test_a_failure_is_told_past_pipes_that_are_full():
+    pipeline = Feed() >> Processor(abs) >> Pipe(capacity=1) >> Processor(abs) >> Pipe(capacity=1)
+    with pytest.raises(StageError) as caught:
+        (pipeline >> on(10, lambda: 1 // 0)).run(itertools.count())
+    assert caught.value.item == "10"
+
+
+def test_a_worker_that_dies_while_much_is_written_to_it_is_named():
+    """More than a pipe holds is on its way to it, in pieces that no shared memory takes."""
+    many = (bytes([number]) * 60_000 for number in itertools.cycle(range(256)))
+
+    def work(item):
+        if item[0] == 200:
+            kill()
+
+    with pytest.raises(WorkerDied, match="SIGKILL") as caught:
+        Processor(work).run(many)
+    assert caught.value.stage == "work"
+
+
+@pytest.mark.parametrize("restarts", [0, 2])
+def test_a_worker_that_is_stopped_is_overdue(restarts):
+    """A debugger, or a machine that swaps: it neither works nor ends, and hears no signal."""
+    stops = on(3, lambda: os.kill(os.getpid(), signal.SIGSTOP)).options(
+        timeout=0.2, name="stops", on_error="dead_letter", restarts=restarts
+    )
+    if not restarts:
+        with pytest.raises(StageTimeout, match="its worker was killed") as caught:
+            stops.run(range(6))
+        assert (caught.value.stage, caught.value.item) == ("stops", "3")
+        return
+    results = stops.run(range(6))
+    assert sorted(results) == [0, 1, 2, 4, 5]
+    assert [type(letter.error) for letter in results.dead_letters] == [StageTimeout]
+
+
+def test_who_dies_after_its_goodbye_takes_nothing_along():
+    def work(item):
+        import atexit
+
+        atexit.register(kill)
+        return item
+
+    assert Processor(work).run([1, 2]) == [1, 2]
+
+
+def test_a_child_of_a_worker_that_lives_on_does_not_hold_the_end_up():
+    """It inherits the ends of all channels of the worker, so nobody sees their end of file."""
+
+    def work(item):
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+            os._exit(0)
+        return child
+
+    children = (Feed() >> Processor(work) >> Processor(abs)).run([1])
+    assert end_of(children, patience=0) == children
+    os.kill(children[0], signal.SIGKILL)
+    assert end_of(children) == []
+
+
+def test_a_source_that_waits_for_ever_can_be_left():
+    class Waits(Source):
+        def generate(self):
+            yield os.getpid()
+            while True:
+                time.sleep(600)
+
+    outputs = (Waits() >> Processor(abs)).stream()
+    source = next(outputs)
+    outputs.close()
+    assert end_of([source]) == []
+
+
+def test_a_pipeline_may_be_closed_again_and_in_another_thread():
+    with Processor(abs).open() as live:
+        assert live.run([-1]) == [1]
+        closing = threading.Thread(target=live.close)
+        closing.start()
+        closing.join()
+        live.close()
+
+
 def test_a_failure_does_not_wait_for_the_others():
     pipeline = Feed() >> Processor(lambda item: 1 // 0) * Processor(lambda item: time.sleep(600))
     with pytest.raises(StageError):
@@ -240,6 +413,19 @@ def test_a_caller_that_is_killed_leaves_nothing(tmp_path, how, number):
     assert ended.left == []
 
 
+def test_a_caller_that_is_killed_leaves_no_worker_that_is_stopped(tmp_path):
+    script = Script(tmp_path, RUNNING.format(how="item and os.kill(os.getpid(), signal.SIGSTOP)"))
+    script.wait_for("running")
+    while not any(is_stopped(pid) for pid in read_pids(script.pids)):
+        time.sleep(0.01)
+    os.kill(script.process.pid, signal.SIGKILL)
+    assert script.end().left == []
+
+
+def is_stopped(pid):
+    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+
+
 @pytest.mark.parametrize("how", [IN_PYTHON, IN_C_WITH_THE_GIL], ids=["python", "holding the GIL"])
 def test_ctrl_c_stops_everything_and_is_raised_once(tmp_path, how):
     script = Script(tmp_path, RUNNING.format(how=how))
@@ -248,6 +434,60 @@ def test_ctrl_c_stops_everything_and_is_raised_once(tmp_path, how):
     ended = script.end()
     assert ended.code == -signal.SIGINT
     assert ended.err.count("KeyboardInterrupt") == 1, ended.err
+    assert ended.left == []
+
+
+def test_ctrl_c_while_a_worker_is_set_up_for_ever_leaves_nothing(tmp_path):
+    script = Script(
+        tmp_path,
+        """
+        class Stuck(Processor):
+            def setup(self):
+                note()
+                print("setting up", flush=True)
+                time.sleep(600)
+
+            def process(self, item):
+                return item
+
+        Stuck().run([1])
+        """,
+    )
+    script.wait_for("setting up")
+    os.killpg(script.process.pid, signal.SIGINT)
+    ended = script.end()
+    assert ended.code == -signal.SIGINT
+    assert read_pids(script.pids)
+    assert ended.left == []
+
+
+def test_a_second_ctrl_c_does_not_wait_for_teardown(tmp_path):
+    script = Script(
+        tmp_path,
+        """
+        class Clings(Processor):
+            def process(self, item):
+                note()
+                print("running", flush=True)
+                time.sleep(600)
+
+            def teardown(self):
+                print("clinging", flush=True)
+                while True:
+                    time.sleep(600)
+
+        from conveyor.engines.processes import crew, look
+        crew.GRACE = 500.0  # were it waited for, the script would hang
+        Clings().run([1])
+        """,
+    )
+    script.wait_for("running")
+    os.killpg(script.process.pid, signal.SIGINT)
+    script.wait_for("clinging")
+    os.killpg(script.process.pid, signal.SIGINT)
+    ended = script.end()
+    assert ended.code == -signal.SIGINT
+    assert read_pids(script.pids)
     assert ended.left == []
 
 
@@ -352,6 +592,26 @@ def test_a_run_whose_fork_server_is_killed_goes_on(tmp_path):
     )
     assert ended.out == f"{sum(range(20_000))}\n", ended.err
     assert ended.left == []
+
+
+def test_where_the_caller_is_init_it_leaves_no_zombies(tmp_path):
+    """In a container it inherits the workers of a fork server that was killed."""
+    ended = run(
+        tmp_path,
+        """
+        import ctypes, psutil
+        become_subreaper = 36
+        ctypes.CDLL(None).prctl(become_subreaper, 1, 0, 0, 0)
+        outputs = (Feed() >> Processor(note) >> Processor(note)).stream(itertools.count())
+        next(outputs)
+        (server,) = (c for c in psutil.Process().children() if "forkserver" in str(c.cmdline()))
+        workers = [child.pid for child in server.children()]
+        server.kill()
+        outputs.close()
+        print(len(workers), [pid for pid in workers if psutil.pid_exists(pid)])
+        """,
+    )
+    assert ended.out == "2 []\n", ended.err
 
 
 def test_a_forked_copy_of_the_caller_does_not_touch_the_workers(tmp_path):

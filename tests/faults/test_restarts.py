@@ -23,6 +23,9 @@ from conveyor import (
 )
 from tests.strategies import Add, Tally
 
+pytestmark = pytest.mark.conveyor(limit=100)  # then it tells all stacks, also of workers
+
+
 WAYS = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "terminate": lambda: os.kill(os.getpid(), signal.SIGTERM),

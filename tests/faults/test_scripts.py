@@ -453,3 +453,63 @@ def test_more_channels_than_one_message_carries(tmp_path):
         """,
     )
     assert ended.out == "300\n", ended.err
+
+
+def test_workers_find_what_the_script_has_put_on_the_path(tmp_path):
+    (tmp_path / "aside").mkdir()
+    (tmp_path / "aside" / "found.py").write_text("def double(item):\n    return 2 * item\n")
+    ended = run(
+        tmp_path,
+        """
+        Processor(abs).run([1])  # the fork server is there before
+        sys.path.append(os.path.join(os.getcwd(), "aside"))
+        import found
+        print(Processor(found.double).run([1]))
+        """,
+    )
+    assert ended.out == "[2]\n", ended.err
+
+
+def test_workers_draw_numbers_of_their_own_at_random(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import random
+        import numpy.random  # of which a fork server would hand its state on
+
+        def draw(item):
+            return random.random(), numpy.random.rand(), numpy.random.default_rng().random()
+
+        drawn = (Feed() >> Processor(draw) * 3).run([1])
+        print([len(set(numbers)) for numbers in zip(*drawn)])
+        """,
+    )
+    assert ended.out == "[3, 3, 3]\n", ended.err
+
+
+@pytest.mark.parametrize("stderr", ["os.close(2)", "os.dup2(os.open(os.devnull, os.O_RDONLY), 2)"])
+def test_an_error_is_told_where_nothing_can_be_written_to(tmp_path, stderr):
+    ended = run(
+        tmp_path,
+        f"""
+        {stderr}
+        try:
+            Processor(lambda item: 1 // item).run([0])
+        except StageError as error:
+            print(error.stage, error.item, type(error.__cause__).__name__)
+        """,
+    )
+    assert ended.out == "lambda 0 ZeroDivisionError\n"
+
+
+def test_a_long_path_to_temporary_files(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        long = os.path.join(os.getcwd(), "x" * 120)
+        os.mkdir(long)
+        os.environ["TMPDIR"] = long
+        print(Processor(abs).run([-1]))
+        """,
+    )
+    assert ended.out == "[1]\n", ended.err[-2000:]

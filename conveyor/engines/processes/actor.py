@@ -85,6 +85,12 @@ class Recording(Protocol):
     ) -> None:
         """Note a batch, of which some may be done, and where it came from, if somebody asks."""
 
+    def pause(self) -> None:
+        """Note that nothing is in work for now: what is there waits."""
+
+    def resume(self, worker: int) -> None:
+        """Note that what a worker had in work is in work again, if nothing else was meanwhile."""
+
     def end(self) -> None:
         """Note that nothing is in work."""
 
@@ -494,11 +500,25 @@ class StageActor:
                 items.clear()  # so that what was only passed on may go on as it is
                 if self.tape is not None:
                     self.tape.worked()
-            yield from self._give(frame, family, part, traced(scopes, part.origins))
+            giving = self._give(frame, family, part, traced(scopes, part.origins))
+            yield from self._blaming(part, count, giving)
             started = perf_counter()
         self._recording.end()
         self._gauge.note(stage)
         self._measure(count, made, elapsed)
+
+    def _blaming(self, part: Part, count: int, giving: Coroutine) -> Coroutine:
+        """Give a part: what it dies of in pickling is any of its items, in waiting none."""
+        fields = self._recording.fields
+        last = fields[0]
+        if part.payload is None and part.outputs:
+            origins = part.origins or (0, count - 1)
+            fields[0], fields[1] = origins[0], origins[-1] - origins[0] + 1
+        for moved in giving:
+            self._recording.pause()
+            yield moved
+            self._recording.resume(self.number)
+        fields[0], fields[1] = last, 1
 
     def _taken_up(self, stage: Stage, frame: Frame) -> tuple[list[Any], Scopes]:
         """The items that are to be processed, and where they come from."""

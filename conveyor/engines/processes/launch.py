@@ -12,6 +12,7 @@ import io
 import os
 import select
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -45,6 +46,8 @@ class _Server(ForkServer):
 
     def ensure_running(self) -> None:
         """Start it, unless it runs."""
+        fill_standard_streams()
+        _shorten_the_way_to_sockets()
         # First, since the start of this one lets the signal in again.
         resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -97,6 +100,25 @@ def fill_standard_streams() -> None:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+
+
+_SOCKET, _ITS_FOLDERS = 107, 32
+"""The most bytes in the path of a socket, and how many of them multiprocessing needs."""
+
+
+def _shorten_the_way_to_sockets() -> None:
+    """Where the folder for temporary files has too long a path for a socket, take another one.
+
+    Multiprocessing makes one folder in there for all of its sockets, when it first needs it.
+    """
+    before = tempfile.tempdir
+    if len(os.fsencode(tempfile.gettempdir())) + _ITS_FOLDERS <= _SOCKET:
+        return
+    tempfile.tempdir = "/var/tmp"
+    try:
+        util.get_temp_dir()
+    finally:
+        tempfile.tempdir = before
 
 
 _DEATH = (EOFError, ConnectionError, FileNotFoundError, ChildProcessError)
@@ -232,6 +254,8 @@ class WorkerProcess:
     def close(self) -> None:
         """Forget the process, which has ended."""
         self._process.join(1)
+        with suppress(OSError):  # ours to reap only where the fork server is gone and we are init
+            os.waitid(os.P_PIDFD, self.fd, os.WEXITED | os.WNOHANG)
         os.close(self.fd)
         with suppress(ValueError):  # the fork server has not told yet how it ended
             self._process.close()

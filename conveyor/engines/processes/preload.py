@@ -7,6 +7,7 @@ reaches the whole process group, and what becomes of it is for the parent to dec
 import importlib
 import os
 import signal
+import sys
 import warnings
 from contextlib import suppress
 
@@ -26,3 +27,19 @@ for _name in os.environ.pop(MODULES, "").split():
     # What is wrong with it, the worker will tell that imports it again.
     with suppress(BaseException):
         importlib.import_module(_name)
+
+
+_SERVER = os.getpid()
+
+
+def _draw_anew() -> None:
+    """Let a worker draw other numbers than those beside it, as Python does with its own.
+
+    What the user's code forks is its own affair.
+    """
+    if os.getppid() == _SERVER:
+        sys.modules["numpy.random"].seed()
+
+
+if "numpy.random" in sys.modules:
+    os.register_at_fork(after_in_child=_draw_anew)

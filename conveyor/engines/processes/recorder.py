@@ -246,6 +246,8 @@ class Recorder:
             for worker, start in zip(workers, range(_HEAD, behind, _GAUGE), strict=True)
         }
         self._payload = self._view[behind:]
+        self._paused = 0
+        """The worker whose batch waits, as `fields` have it; 0 where there is none."""
 
     def gauge(self, worker: int) -> Gauge:
         """The gauge of a worker of this process."""
@@ -264,6 +266,7 @@ class Recorder:
             entry: where it came from.
         """
         fields = self.fields
+        self._paused = 0
         if isinstance(payload, Parcel):
             payload = payload.note
         size = len(payload) if payload is not None else 0
@@ -279,6 +282,15 @@ class Recorder:
         fields[_FIRST] = first
         fields[_LINK], fields[_POSITION] = entry
         fields[_WORKER] = worker + 1
+
+    def pause(self) -> None:
+        """Note that nothing is in work for now: what is there waits."""
+        self._paused = self.fields[_WORKER]
+        self.fields[_WORKER] = 0
+
+    def resume(self, worker: int) -> None:
+        """Note that what a worker had in work is in work again, if nothing else was meanwhile."""
+        self.fields[_WORKER] = self._paused if self._paused == worker + 1 else 0
 
     def end(self) -> None:
         """Note that nothing is in work."""

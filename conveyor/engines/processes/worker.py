@@ -161,13 +161,14 @@ def _end_soon() -> None:
 def _die_with_parent() -> None:
     """Let the kernel end this process when the parent is gone.
 
-    The parent holds the other end of a pipe. Its end brings SIGIO, whose default is to end the
-    process, also one that is inside of a C call that holds the GIL.
+    The parent holds the other end of a pipe. Its end brings a signal that ends also a process that
+    is inside of a C call that holds the GIL, or is stopped.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None
     fd = int(parent.sentinel)
     fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
     poll = select.poll()
     poll.register(fd, 0)
