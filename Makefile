@@ -3,16 +3,16 @@
 PYTHON ?= $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check lint types test docs format bench bench-venv
+.PHONY: help venv check lint types test simulations chaos docs format bench bench-venv
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv:  ## Make .venv with all that the other targets need
 	python3 -m venv .venv
 	.venv/bin/pip install -q -e ".[dev,docs,examples]"
 
-check: lint types test docs  ## Everything below, as CI does
+check: lint types test simulations chaos docs  ## Everything below, as CI does
 
 lint:  ## ruff: the rules and the format
 	$(PYTHON) -m ruff check .
@@ -23,7 +23,13 @@ types:  ## mypy and pyright, both strict, over the package
 	$(PYTHON) -m pyright --pythonpath "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
 
 test:  ## The tests, those of the types among them
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2
+
+simulations:  ## 20,000 simulated runs of random pipelines, with deaths: on all cores
+	$(PYTHON) -m tests.flow.simulations --runs 20000
+
+chaos:  ## A thousand real workers killed, and nothing is lost
+	$(PYTHON) -m tests.faults.chaos --kills 1000
 
 docs:  ## The blocks of docstrings and pages, and the site: build/site/index.html
 	$(PYTHON) -m pytest --doctest-modules conveyor tests/test_pages.py

@@ -32,6 +32,7 @@ try:
     from sklearn.datasets import load_digits
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
+    from threadpoolctl import threadpool_limits
 except ImportError:
     raise SystemExit('this needs scikit-learn: pip install "conveyor-dsl[examples]"') from None
 
@@ -70,6 +71,7 @@ class Model(Processor[Digit, Opinion]):
     kind: Any
 
     def setup(self) -> None:  # in the worker, before the first digit
+        threadpool_limits(1)  # there are workers for all cores already
         images, labels = load_digits(return_X_y=True)
         self.trained = self.kind.fit(images[:HALF] / 16, labels[:HALF])
 

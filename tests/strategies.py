@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from hypothesis import strategies as st
 
@@ -653,13 +653,31 @@ class Scope:
         return kinds
 
 
-@cache
-@st.composite
-def chains(draw, scope: Scope, room: int, least: int = 0) -> Chain:
+class Chooser(Protocol):
+    """What a random pipeline is made by: a seeded ``Random``, or draws of Hypothesis."""
+
+    def randint(self, a: int, b: int, /) -> int: ...
+    def choice(self, seq: Sequence[Any], /) -> Any: ...
+
+
+class Drawn:
+    """Lets Hypothesis choose."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self._draw = draw
+
+    def randint(self, a: int, b: int, /) -> int:
+        return self._draw(st.integers(a, b))
+
+    def choice(self, seq: Sequence[Any], /) -> Any:
+        return self._draw(st.sampled_from(seq))
+
+
+def random_chain(by: Chooser, scope: Scope, room: int, least: int = 0) -> Chain:
     """A chain of at most `room` processors."""
     steps: Chain = ()
-    length = draw(st.integers(least, 3))
-    finisher = draw(st.integers(0, 3))
+    length = by.randint(least, 3)
+    finisher = by.randint(0, 3)
     for place in range(length):
         left = (room - size(steps)) // ends(steps)
         if left < 1:
@@ -668,20 +686,15 @@ def chains(draw, scope: Scope, room: int, least: int = 0) -> Chain:
         here = (
             replace(scope, finishes=scope.finishes and place == finisher) if scope.single else scope
         )
-        if left > 1 and draw(st.integers(0, 2)) == 0:
-            split = draw(splits(here, left))
-            scope = after(split, scope)
-            steps += (split,)
-        elif draw(st.integers(0, 5)) == 0:
-            steps += (Link(draw(st.integers(1, 3))),)
+        if left > 1 and by.randint(0, 2) == 0:
+            made = random_split(by, here, left)
+            scope = after(made, scope)
+            steps += (made,)
+        elif by.randint(0, 5) == 0:
+            steps += (Link(by.randint(1, 3)),)
         else:
-            steps += (draw(works(here)),)
+            steps += (Work(by.choice(here.kinds()), by.randint(0, 3)),)
     return steps
-
-
-@cache
-def works(scope: Scope) -> st.SearchStrategy[Work]:
-    return st.builds(Work, st.sampled_from(scope.kinds()), st.integers(0, 3))
 
 
 def after(split: Split, scope: Scope) -> Scope:
@@ -696,20 +709,19 @@ def after(split: Split, scope: Scope) -> Scope:
     return scope
 
 
-@cache
-@st.composite
-def splits(draw, scope: Scope, room: int) -> Split:
-    operator = draw(st.sampled_from("*%"))
-    how = draw(st.sampled_from(hows(scope, operator)))
+def random_split(by: Chooser, scope: Scope, room: int) -> Split:
+    """A fork with at most `room` processors in its branches, and how it is joined."""
+    operator = by.choice("*%")
+    how = by.choice(hows(scope, operator))
     if operator == "%":
         inside = replace(inner(scope, how), whole=False, ordered=False, opens=not scope.single)
-        width = draw(st.integers(1, 3))
+        width = by.randint(1, 3)
         # Alike, so that it does not matter who gets an item.
-        return Split("%", (draw(chains(inside, max(room // width, 1), 1)),) * width, how)
+        return Split("%", (random_chain(by, inside, max(room // width, 1), 1),) * width, how)
     inside = inner(scope, how)
     branches: list[Chain] = []
-    for _ in range(draw(st.integers(1, 3))):
-        branches.append(draw(chains(inside, max(0, room - sum(map(size, branches))))))
+    for _ in range(by.randint(1, 3)):
+        branches.append(random_chain(by, inside, max(0, room - sum(map(size, branches)))))
     return Split("*", tuple(branches), how)
 
 
@@ -765,6 +777,21 @@ class Runnable:
         return Plain().run(self.chain, self.items)
 
 
+STARTS = ("items", "items", "feed", "source", "function")
+
+
+@cache
+@st.composite
+def chains(draw, scope: Scope, room: int, least: int = 0) -> Chain:
+    return random_chain(Drawn(draw), scope, room, least)
+
+
+@cache
+@st.composite
+def splits(draw, scope: Scope, room: int) -> Split:
+    return random_split(Drawn(draw), scope, room)
+
+
 def inputs(most: int = 8) -> st.SearchStrategy[tuple[int, ...]]:
     return st.lists(st.integers(-9, 9), max_size=most).map(tuple)
 
@@ -783,6 +810,15 @@ def runnables(
         Runnable,
         chains(Scope(careless=careless), room, 1).filter(lambda chain: size(chain) <= room),
         inputs() if items is None else items,
-        st.sampled_from(("items", "items", "feed", "source", "function")),
+        st.sampled_from(STARTS),
         st.booleans(),
     )
+
+
+def random_runnable(by: Chooser, room: int) -> Runnable:
+    """One of `runnables(room)`, without Hypothesis: a seeded ``Random`` gives the same again."""
+    chain = random_chain(by, Scope(), room, 1)
+    while size(chain) > room:
+        chain = random_chain(by, Scope(), room, 1)
+    items = tuple(by.randint(-9, 9) for _ in range(by.randint(0, 8)))
+    return Runnable(chain, items, by.choice(STARTS), by.choice((False, True)))

@@ -52,10 +52,10 @@ def test_an_endless_source_into_a_slow_sink(pipeline):
     early = late = 0
     for number, output in enumerate(outputs):
         busy(output)
-        if number % 1_000 == 999:
-            early = max(early, of_the_tree()) if number < 5_000 else early
-            late = max(late, of_the_tree()) if number > 15_000 else late
-        if number > 18_000:
+        if number % 500 == 499:
+            early = max(early, of_the_tree()) if number < 2_500 else early
+            late = max(late, of_the_tree()) if number > 7_500 else late
+        if number > 9_000:
             break
     outputs.close()
     assert early

@@ -1,4 +1,4 @@
-"""Chaos, for a while: workers are killed at random moments, and nothing is lost or left behind."""
+"""Chaos, for a short while: `make chaos` does it for longer."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 
-KILLS = 250
+KILLS = 100
 LIMIT = 250
 """Seconds that only keep a hang from lasting; chaos prints all stacks before that."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
-def test_nothing_is_lost_doubled_or_left_behind(seed):
+def test_nothing_is_lost_doubled_or_left_behind():
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.chaos", "--kills", str(KILLS), "--seed", str(seed)],
+        [sys.executable, "-m", "tests.faults.chaos", "--kills", str(KILLS)],
         cwd=Path(__file__).parents[2],
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -211,6 +211,9 @@ def test_an_exception_is_no_death():
 
 # -- shapes --
 
+ITEMS = 80
+"""Enough for each worker to die three times."""
+
 
 def mortal(folder, name):
     """A function whose worker dies now and then, each time for another item."""
@@ -241,7 +244,7 @@ def shapes(folder):
         "tight": Feed() >> Pipe(capacity=1) >> dies("a") >> Pipe(capacity=2) >> dies("b"),
         "state": Feed() >> dies("a") >> Tally(0).options(restarts=9) >> dies("b"),
         "some": Feed() >> Processor(abs) >> dies("a") >> Processor(abs) % 2 & dies("b"),
-        "source": Source(range(200)) >> dies("a") * dies("b") & dies("c"),
+        "source": Source(range(ITEMS)) >> dies("a") * dies("b") & dies("c"),
     }
 
 
@@ -249,7 +252,7 @@ def shapes(folder):
 @pytest.mark.parametrize("shape", shapes(None))
 def test_shapes_keep_their_meaning(tmp_path, shape, ordered):
     pipeline = shapes(tmp_path)[shape]
-    items = () if shape == "source" else (range(200),)
+    items = () if shape == "source" else (range(ITEMS),)
     results = pipeline.run(*items, ordered=ordered)
     deaths = len(list(tmp_path.iterdir()))
     wanted = pipeline.run(*items, engine="inline")  # all have died once by now

@@ -15,7 +15,7 @@ class Broken(AssertionError):
 
 def hold(rule: str, is_kept: bool, *about: object) -> None:
     if not is_kept:
-        raise Broken(rule, *about)
+        raise Broken(rule, *map(str, about))
 
 
 class Ledger:

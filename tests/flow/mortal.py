@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from conveyor import Element
+from conveyor import Element, UsageError
 from conveyor.engines.processes import durable
 from conveyor.engines.processes.actor import Accounts, StageActor
 from conveyor.engines.processes.durable import DurableReceiver, DurableSender
@@ -274,6 +274,7 @@ class MortalSimulation(Simulation):
 
     def _die(self, process: int) -> None:
         self.danger.deaths += 1
+        self.changes["deaths"] += 1
         for number, planned in enumerate(self.plan.workers):
             if planned.process == process:
                 self.runners[number] = self._stage_actor(number, planned)
@@ -300,9 +301,9 @@ class MortalSimulation(Simulation):
                 hold("all is done", end._done == self.memories[number].head, number)
 
 
-def restartable(graph: Graph, random: Random) -> Graph:
+def restartable(graph: Graph, random: Random, *, all_of_them: bool) -> Graph:
     """The graph, with processors that may be started again: all of them, or some."""
-    share = random.choice([0.5, 1.0])
+    share = 1.0 if all_of_them else random.choice([0.5, 1.0])
     nodes = tuple(
         replace(node, settings=replace(node.settings, restarts=1))
         if isinstance(node, ProcessorNode) and node.kind == "processor" and random.random() < share
@@ -313,12 +314,24 @@ def restartable(graph: Graph, random: Random) -> Graph:
 
 
 def simulate_deaths(
-    pipeline: Element, seed: int, *runs: Sequence[Any], ordered: bool = False
+    pipeline: Element,
+    seed: int,
+    *runs: Sequence[Any],
+    ordered: bool = False,
+    processes: int | None = None,
 ) -> tuple[MortalSimulation, list[tuple[list[Any], Stats]]]:
-    """Run a pipeline whose workers die, once with each of the items."""
+    """Run a pipeline whose workers die, once with each of the items.
+
+    So many processes are shared only where that is not refused: a source or a relay, which can
+    not be started again, would be lost with a neighbour that can.
+    """
     chance = Chance(seed)
-    graph = restartable(pipeline.compile(), chance.random)
-    plan = make(graph, ordered=ordered, processes=None, cores=CORES)
+    # Those that share a process can be started again only together.
+    graph = restartable(pipeline.compile(), chance.random, all_of_them=processes is not None)
+    try:
+        plan = make(graph, ordered=ordered, processes=processes, cores=CORES)
+    except UsageError:
+        plan = make(graph, ordered=ordered, processes=None, cores=CORES)
     simulation = MortalSimulation(plan, graph, chance)
     # Memory is given back as soon as it may be.
     with patch.multiple(durable, _FREE=1, _PAGE=1), explained(simulation, seed):

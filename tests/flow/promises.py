@@ -68,11 +68,23 @@ def keep_promises(
     items = arguments[0] if arguments else ()
     for seed in seeds:
         simulation, runs = simulate(pipeline, seed, items, items, **how)
-        with explained(simulation, seed):
-            for outputs, stats in runs:
-                check_outputs(outputs, inline, is_ordered=is_ordered)
-                check_stats(simulation.graph, stats)
-                hold("the totals are the same", stats.total == inline.stats.total, str(stats))
+        check_run(simulation, seed, runs, inline, is_ordered=is_ordered)
+
+
+def check_run(
+    simulation: Simulation,
+    seed: int,
+    runs: Iterable[tuple[list[Any], Stats]],
+    inline: Results[Any],
+    *,
+    is_ordered: bool,
+) -> None:
+    """The outputs and the accounts of all runs of a simulation are those of the inline engine."""
+    with explained(simulation, seed):
+        for outputs, stats in runs:
+            check_outputs(outputs, inline, is_ordered=is_ordered)
+            check_stats(simulation.graph, stats)
+            hold("the totals are the same", stats.total == inline.stats.total, stats)
 
 
 def check_outputs(outputs: list[Any], inline: Results[Any], *, is_ordered: bool) -> None:
@@ -84,8 +96,8 @@ def check_stats(graph: Graph, stats: Stats) -> None:
     """Every account balances, and what leaves an element gets to the next one."""
     for node in graph.nodes:
         account = stats[node.id]
-        hold("an account balances", account.balances, node.id, str(stats))
+        hold("an account balances", account.balances, node.id, stats)
         behind = [graph.edges[index].target for index in graph.out_edges[node.id]]
         if len(behind) == 1 and len(graph.in_edges[behind[0]]) == 1:
             all_get_on = stats[behind[0]].items_in == account.items_out
-            hold("what goes out comes in", all_get_on, node.id, str(stats))
+            hold("what goes out comes in", all_get_on, node.id, stats)

@@ -21,10 +21,10 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
+from conveyor.dsl.processor import another
 from conveyor.engines import careful as careful_module
 from conveyor.engines import stage as stage_module
 from conveyor.engines.careful import stage_for
-from conveyor.engines.inline import own_copy
 from conveyor.engines.processes import actor as actor_module
 from conveyor.engines.processes.actor import Accounts, Sink, SourceActor, StageActor, WayInEnd
 from conveyor.engines.processes.recorder import Gauge
@@ -326,7 +326,8 @@ class Simulation:
     def _stage(self, planned: PlannedWorker) -> Stage | None:
         if planned.node is None or planned.kind == "feed":
             return None
-        make = partial(own_copy, planned.node.processor)
+        # The small processors of simulations change nothing in place: no need to copy deeply.
+        make = partial(another, planned.node.processor)
         stage = stage_for(
             planned.node.settings,
             planned.element,
@@ -613,17 +614,16 @@ class Simulation:
             self._begin_change()
         if not self.moves:
             return False
-        moves = list(self.moves)
-        weights = [self._weight(move) for move in moves]
+        moves, known = list(self.moves), self.weights
+        weights = [known.get(move) or self._weigh(move) for move in moves]
         (move,) = self.chance.random.choices(moves, weights)
         if not self._make(*move):
             del self.moves[move]
         return True
 
-    def _weight(self, move: Move) -> float:
-        if move not in self.weights:
-            self.weights[move] = self.chance.weight()
-        return self.weights[move]
+    def _weigh(self, move: Move) -> float:
+        weight = self.weights[move] = self.chance.weight()
+        return weight
 
     def _make(self, kind: str, number: int) -> bool:
         """Make a move, and return whether it is possible once more."""

@@ -23,6 +23,7 @@ from tests.flow.forks import batches
 from tests.flow.ledger import hold
 from tests.flow.mortal import simulate_deaths
 from tests.flow.promises import check_outputs, explained, keep_promises
+from tests.flow.simulations import many
 from tests.flow.test_credit import CreditRules
 from tests.flow.test_join import check_ordered, check_zip, ordered_joins, zips
 from tests.flow.test_order import GrowingFamilies
@@ -46,7 +47,7 @@ def bug(*found_by):
     return note
 
 
-@bug("chain")
+@bug("chain", "simulations")
 def credit_is_given_back_on_arrival(monkeypatch):
     begin = actor.WayInEnd.__init__
 
@@ -57,7 +58,7 @@ def credit_is_given_back_on_arrival(monkeypatch):
     monkeypatch.setattr(actor.WayInEnd, "__init__", hasty)
 
 
-@bug("credit", "links", "chain")
+@bug("credit", "links", "chain", "simulations")
 def a_link_takes_whatever_comes(monkeypatch):
     monkeypatch.setattr(credit.Credit, "admits", lambda self, items, size=0: True)
 
@@ -70,12 +71,12 @@ def a_capacity_is_ignored(monkeypatch):
     )
 
 
-@bug("chain")
+@bug("chain", "simulations")
 def the_window_never_closes(monkeypatch):
     monkeypatch.setattr(source.Window, "is_open", property(lambda self: True))
 
 
-@bug("families", "zip", "meeting")
+@bug("families", "zip", "meeting", "simulations")
 def a_family_is_complete_whatever_its_last_member(monkeypatch):
     add = order.Completion.add
 
@@ -85,12 +86,12 @@ def a_family_is_complete_whatever_its_last_member(monkeypatch):
     monkeypatch.setattr(order.Completion, "add", ignoring_last)
 
 
-@bug("families", "ordered", "balanced")
+@bug("families", "ordered", "balanced", "simulations")
 def frames_are_given_before_their_turn_is_complete(monkeypatch):
     monkeypatch.setattr(order.Reorder, "_is_next", lambda self, turn, path: turn == self._turn)
 
 
-@bug("ordered", "balanced")
+@bug("ordered", "balanced", "simulations")
 def turns_go_on_in_the_next_run(monkeypatch):
     monkeypatch.setattr(order.Reorder, "restart", lambda self: None)
 
@@ -128,7 +129,7 @@ def a_balanced_fork_takes_a_branch_that_is_full(monkeypatch):
     monkeypatch.setattr(route, "_waiting", blind)
 
 
-@bug("links", "balanced")
+@bug("links", "balanced", "simulations")
 def the_ends_of_a_balanced_fork_have_one_address(monkeypatch):
     balanced = route._balanced
 
@@ -140,12 +141,12 @@ def the_ends_of_a_balanced_fork_have_one_address(monkeypatch):
     monkeypatch.setattr(route, "_balanced", alike)
 
 
-@bug("ordered", "filtering")
+@bug("ordered", "filtering", "simulations")
 def origins_are_those_of_the_last_stage_only(monkeypatch):
     monkeypatch.setattr(batch, "origin", lambda scope, index: index)
 
 
-@bug("zip", "meeting")
+@bug("zip", "meeting", "simulations")
 def a_zip_gives_tuples_that_lack_a_part(monkeypatch):
     begin = join.Zip.__init__
 
@@ -156,7 +157,7 @@ def a_zip_gives_tuples_that_lack_a_part(monkeypatch):
     monkeypatch.setattr(join.Zip, "__init__", easy)
 
 
-@bug("ordered", "zip", "balanced")
+@bug("ordered", "zip", "balanced", "simulations")
 def an_end_is_counted_twice(monkeypatch):
     settle = join._Ends.settle
 
@@ -167,7 +168,7 @@ def an_end_is_counted_twice(monkeypatch):
     monkeypatch.setattr(join._Ends, "settle", twice)
 
 
-@bug("ending")
+@bug("ending", "simulations")
 def a_join_ends_with_the_first_end(monkeypatch):
     attach = join.Interleave.attach
     monkeypatch.setattr(
@@ -175,7 +176,7 @@ def a_join_ends_with_the_first_end(monkeypatch):
     )
 
 
-@bug("ends that come and go")
+@bug("ends that come and go", "simulations")
 def a_link_that_leaves_is_waited_for(monkeypatch):
     settle = join._Ends.settle
 
@@ -187,7 +188,7 @@ def a_link_that_leaves_is_waited_for(monkeypatch):
     monkeypatch.setattr(join._Ends, "settle", forgetful)
 
 
-@bug("ends that come and go")
+@bug("ends that come and go", "simulations")
 def a_branch_that_is_detached_gets_no_end(monkeypatch):
     detach = route.Outlet.detach
 
@@ -199,7 +200,7 @@ def a_branch_that_is_detached_gets_no_end(monkeypatch):
     monkeypatch.setattr(route.Outlet, "detach", forgetful)
 
 
-@bug("ends that come and go")
+@bug("ends that come and go", "simulations")
 def a_branch_that_is_detached_gets_more_items(monkeypatch):
     def keep(self, slots):
         for fork, branch in self._with(slots):
@@ -208,7 +209,7 @@ def a_branch_that_is_detached_gets_more_items(monkeypatch):
     monkeypatch.setattr(route.Outlet, "detach", keep)
 
 
-@bug("ordered")
+@bug("ordered", "simulations")
 def the_end_that_comes_last_is_the_end(monkeypatch):
     put = join.Interleave.put
 
@@ -238,12 +239,12 @@ def copies_are_mixed_inside_of_an_ordered_fork(monkeypatch):
     monkeypatch.setattr(_Planner, "_mixes", lambda self, node: False)
 
 
-@bug("marking")
+@bug("marking", "simulations")
 def branches_in_one_process_share_the_items(monkeypatch):
     monkeypatch.setattr(actor.WayOutEnd, "_stays_here", property(lambda self: True))
 
 
-@bug("crowded")
+@bug("crowded", "simulations")
 def a_process_sleeps_though_a_neighbour_got_something(monkeypatch):
     never = property(lambda self: False, lambda self, has_moved: None)
     monkeypatch.setattr(actor.WayOutEnd, "_has_moved", never, raising=False)
@@ -252,7 +253,7 @@ def a_process_sleeps_though_a_neighbour_got_something(monkeypatch):
 # -- bugs that only a death brings to light --
 
 
-@bug("deaths")
+@bug("deaths", "simulations")
 def what_is_given_is_visible_before_it_is_committed(monkeypatch):
     commit = restartable.RestartableActor._commit
 
@@ -264,7 +265,7 @@ def what_is_given_is_visible_before_it_is_committed(monkeypatch):
     monkeypatch.setattr(restartable.RestartableActor, "_commit", hasty)
 
 
-@bug("deaths")
+@bug("deaths", "simulations")
 def what_is_given_is_visible_though_a_death_came_behind_the_commit(monkeypatch):
     resume = durable.DurableSender.resume
 
@@ -276,7 +277,7 @@ def what_is_given_is_visible_though_a_death_came_behind_the_commit(monkeypatch):
     monkeypatch.setattr(durable.DurableSender, "resume", forgetful)
 
 
-@bug("deaths")
+@bug("deaths", "simulations")
 def a_commit_does_not_count_what_is_done(monkeypatch):
     give = restartable.RestartableActor._give
     monkeypatch.setattr(
@@ -288,12 +289,12 @@ def a_commit_does_not_count_what_is_done(monkeypatch):
     )
 
 
-@bug("deaths")
+@bug("deaths", "simulations")
 def the_members_of_a_family_begin_anew(monkeypatch):
     monkeypatch.setattr(progress.Current, "members", property(lambda self: 0, lambda *_: None))
 
 
-@bug("deaths")
+@bug("deaths", "simulations")
 def finish_is_asked_again(monkeypatch):
     is_finished = property(lambda self: False, lambda *_: None)
     monkeypatch.setattr(progress.Current, "is_finished", is_finished)
@@ -304,23 +305,23 @@ def ends_that_are_done_are_forgotten(monkeypatch):
     monkeypatch.setattr(actor.WayInEnd, "resume", lambda self, ends: None)
 
 
-@bug("deaths in order")
+@bug("deaths in order", "simulations")
 def turns_begin_anew_after_a_death(monkeypatch):
     monkeypatch.setattr(route.Outlet, "resume", lambda self, turns: None)
 
 
-@bug("deaths")
+@bug("deaths", "simulations")
 def the_state_of_a_processor_is_lost(monkeypatch):
     monkeypatch.setattr(stage.Stage, "restore", lambda self, state: None)
 
 
-@bug("deaths")
+@bug("deaths", "simulations")
 def what_was_counted_is_lost(monkeypatch):
     counts = stage.Stage.counts.fget
     monkeypatch.setattr(stage.Stage, "counts", property(counts, lambda *_: None))
 
 
-@bug("deaths")
+@bug("deaths", "simulations")
 def a_sender_is_not_told_of_credit_whose_news_died(monkeypatch):
     def silent(self, position):
         self._is_open = True
@@ -330,7 +331,7 @@ def a_sender_is_not_told_of_credit_whose_news_died(monkeypatch):
     monkeypatch.setattr(durable.DurableReceiver, "resume", silent)
 
 
-@bug("deaths")
+@bug("deaths", "simulations")
 def memory_is_given_back_that_is_not_done(monkeypatch):
     def hasty(self):
         self._log.free(self._freed, self._position)
@@ -339,7 +340,7 @@ def memory_is_given_back_that_is_not_done(monkeypatch):
     monkeypatch.setattr(durable.DurableReceiver, "_free", hasty)
 
 
-@bug("deaths")
+@bug("deaths", "simulations")
 def a_frame_is_done_with_the_first_part_of_its_answer(monkeypatch):
     give = restartable.RestartableActor._give
 
@@ -401,14 +402,22 @@ def deaths(pipeline, *, is_ordered=False):
     return find_by_any_error
 
 
-TESTED = ("credit", "families", "links", "ordered", "zip")
+TESTED = ("credit", "families", "links", "ordered", "simulations", "zip")
 """What is a test of its own, too."""
+
+
+def simulations():
+    """Hold what is promised in some of the runs that CI makes so many of."""
+    report = many(range(100), most_wrong=1)
+    assert not report.wrong
+
 
 PROPERTIES = {
     "credit": partial(run_state_machine_as_test, CreditRules, settings=SOME),
     "families": partial(run_state_machine_as_test, GrowingFamilies, settings=SOME),
     "links": partial(run_state_machine_as_test, OutletRules, settings=SOME),
     "ordered": SOME(given(ordered_joins, randoms, batches, batches)(ordered)),
+    "simulations": simulations,
     "zip": SOME(given(zips, randoms, batches, st.booleans())(zipped)),
     "chain": simulator(Feed() >> Add(1) >> Add(2)),
     "balanced": simulator(Feed() >> Expand(0) % 3 & Join("ordered"), is_ordered=True),
