@@ -195,6 +195,13 @@ class MortalSimulation(Simulation):
             keeper=DeadlyJournal(self.journals, number, self.danger),
         )
 
+    def _hire(self, slots: frozenset[int]) -> list[int]:
+        """Make the workers that are missing; what those before them told is no news of theirs."""
+        new = super()._hire(slots)
+        for worker in new:
+            self.reported.pop(worker, None)
+        return new
+
     def _on_accounts(self, worker: int, accounts: Accounts) -> None:
         self.danger()
         if accounts.run > self.reported.get(worker, 0):
