@@ -193,6 +193,36 @@ class TooManyFailures(ConveyorError):
         )
 
 
+class Stalled(ConveyorError):
+    """A run stood still for longer than ``run(stalled=seconds)`` allows.
+
+    No item moved, and no worker with something in work computed, though there was work to do. The
+    message says who waits for whom, and has the stack of each worker.
+
+    Attributes:
+        stage: the id of the node that all others wait for; None where it is no single one.
+        item: a short repr of the item that it has in work; None where it has none, or that is not
+            known.
+        stalled: the limit, in seconds.
+        report: who waits for whom: a line for each worker, and their stacks.
+    """
+
+    def __init__(self, stage: str | None, item: str | None, stalled: float, report: str) -> None:
+        super().__init__(stage, item, stalled, report)
+        self.stage = stage
+        self.item = item
+        self.stalled = stalled
+        self.report = report
+
+    def __str__(self) -> str:
+        at = "" if self.stage is None else f" at stage {self.stage!r}"
+        on = "" if self.item is None else f" on item {self.item}"
+        return (
+            f"the run has stood still{at}{on} for {self.stalled:g} s: nothing moved, and no "
+            f"worker computed\n{self.report}"
+        )
+
+
 class AccountError(ConveyorError):
     """Items were lost or doubled: a bug in Conveyor, never in a pipeline.
 

@@ -642,6 +642,8 @@ class SourceActor:
         self.way_out.weigh = self._sizer.weighed
         self.wake_on: Callable[[int], None] | None = None
         """Has the process wake when a descriptor is readable; set where items are the caller's."""
+        self.awaits_items = False
+        """Whether it waits for the caller's items, and for nothing else."""
         self._items: Iterator[Any] | None = None
         self._count = self._runs = 0
         self.coroutine = self._work()
@@ -728,7 +730,9 @@ class SourceActor:
         while not items.is_ready():
             self._gauge.enter(STARVED)
             self.wake_on(items.fileno())
+            self.awaits_items = True
             yield False
+        self.awaits_items = False
 
     def _tell(self) -> None:
         self._runs += 1
