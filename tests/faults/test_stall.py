@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
-from conveyor import AUTO, Feed, Processor, Source, Stalled, UsageError
+from conveyor import AUTO, Feed, Join, Processor, Source, Stalled, UsageError
 from conveyor.engines.processes import stall
 from conveyor.engines.processes.vitals import STOPPED, condition
 
 LIMIT = 0.5
 """Seconds: many times what a step of these pipelines takes, on a busy machine, too."""
 
-PAUSE = 3 * LIMIT
+PAUSE = 2 * LIMIT
 """Seconds that somebody takes who may: this is what is tested, not a wait for something else."""
 
 
@@ -267,8 +267,35 @@ def test_items_and_sources_may_have_nothing(told, processes):
         return sorted(pipeline.run(*items, stalled=LIMIT, processes=processes))
 
     assert run(Processor(abs) >> Processor(str), items()) == ["1", "2"]
-    assert run((Feed() >> Processor(abs) * Processor(str) & Processor(repr)), items())
     assert run(Silent(PAUSE) >> Processor(str)) == ["3", "4"]
+    assert told == []
+
+
+ONE, TWO = Processor(abs), Processor(str)
+
+
+def several(item):
+    yield from range(item)
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        Feed() >> ONE * TWO & Join("zip") >> Processor(repr),
+        Feed() >> ONE % TWO & Join("ordered") >> Processor(repr),
+        Feed() >> ONE % AUTO & TWO,
+        Feed() >> ONE.options(restarts=1) >> TWO,
+        Processor(several) >> Processor(repr),
+    ],
+    ids=["zip", "ordered", "auto", "restarts", "flat"],
+)
+def test_all_that_went_in_has_come_out_while_items_wait(told, pipeline):
+    def items():
+        yield from range(5)
+        time.sleep(PAUSE)
+        yield from range(5)
+
+    pipeline.run(items(), stalled=LIMIT, ordered=True)
     assert told == []
 
 

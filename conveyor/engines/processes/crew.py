@@ -34,6 +34,7 @@ from conveyor.engines.processes.launch import fill_standard_streams
 from conveyor.engines.processes.load import LoadWatch
 from conveyor.engines.processes.memory import KEPT, Memory, create_arena
 from conveyor.engines.processes.meters import Meters
+from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.output import show
 from conveyor.engines.processes.recorder import Gauge, Reading
 from conveyor.engines.processes.wire import share, shareable, ship, unpack_error, unpack_letter
@@ -167,6 +168,7 @@ class Crew:
         self._state: Literal["working", "finishing", "stopping"] = "working"
         self._ends: set[Connection] = set()
         self._kept = Kept(plan)
+        self._oom = OomWatch()
         self._own_durable: list[DurableSender | DurableReceiver] = []
         self._reported: dict[int, int] = {}
         self._warm = warm
@@ -258,6 +260,7 @@ class Crew:
         hands: list[Hand] = []
         for number in sorted(wanted - set(self._hands)):
             hand = Hand(self.plan, number, self._poller, self._on_message, self._on_death)
+            self._oom.started(hand.process.pid)
             hand.recorder.is_traced = self._is_traced
             self._hands[number] = hand
             hands.append(hand)
@@ -683,7 +686,7 @@ class Crew:
         if self._state == "stopping" or (self._state == "finishing" and hand.has_taken_leave):
             return
         if not (hand.has_left and hand.has_taken_leave):
-            error = hand.died()
+            error = hand.died(self._oom)
             if self._state == "finishing" and self._is_restartable(hand):
                 log.warning("{}; all its work was done", error)
                 return
@@ -717,6 +720,7 @@ class Crew:
                 before=before,
             )
             self._hands[hand.number] = hand
+            self._oom.started(hand.process.pid)
             log.debug("process {} takes the place of {}", hand.process.pid, before.process.pid)
             self.meters.inherit(hand, before)
             self._kept.revived(before)

@@ -14,6 +14,7 @@ from conveyor.engines.processes.channel import MessageEnd, Poller
 from conveyor.engines.processes.large import load_copied
 from conveyor.engines.processes.launch import WorkerProcess
 from conveyor.engines.processes.memory import Memory
+from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.recorder import Reading, Recorder, create
 from conveyor.engines.processes.worker import Orders, main
 from conveyor.engines.stage import short
@@ -24,6 +25,7 @@ from conveyor.plan import Plan
 OVERDUE_GRACE = 0.5
 """Seconds that an item which is overdue has to be broken off; then its worker is killed."""
 
+_RAN_OUT = "it was killed by SIGKILL: the kernel ran out of memory and killed it"
 _KILLED = "it could not be broken off where it was, so its worker was killed"
 
 
@@ -150,14 +152,19 @@ class Hand:
             return None
         return recorder.worker, recorder.entry, recorder.place[0]
 
-    def died(self) -> WorkerDied | StageTimeout:
-        """What the end of this process means, where it did not say goodbye."""
+    def died(self, oom: OomWatch) -> WorkerDied | StageTimeout:
+        """What the end of this process means, where it did not say goodbye.
+
+        Args:
+            oom: knows whether the kernel killed it, where we did not.
+        """
         if self._overdue is not None:
             return self._overdue
         # Told by somebody else to stop, it has cleared up and left.
         code = -signal.SIGTERM if self.has_taken_leave else self.process.exitcode()
         stage, item = self._in_work()
-        return WorkerDied(stage, code, item, _how(code))
+        ran_out = code == -signal.SIGKILL and oom.has_killed(self.process.pid)
+        return WorkerDied(stage, code, item, _RAN_OUT if ran_out else _how(code))
 
     def _in_work(self) -> tuple[str, str | None]:
         """The stage that has something in work, and a short repr of the item, if it is known."""
@@ -195,5 +202,6 @@ def _how(code: int | None) -> str:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    hint = " (out of memory, perhaps)" if name == "SIGKILL" else ""
-    return f"it was ended by {name}{hint}"
+    if code == -signal.SIGKILL:
+        return "it was killed by SIGKILL (out of memory, perhaps)"
+    return f"it was ended by {name}"
