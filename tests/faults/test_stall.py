@@ -171,7 +171,7 @@ def test_it_is_found_where_stages_share_a_process():
     pipeline = Processor(abs) >> at_three(wait_for_a_lock) >> Processor(str)
     with pytest.raises(Stalled) as caught:
         pipeline.run(range(6), stalled=LIMIT, processes=1)
-    assert caught.value.stage == "stuck"
+    assert (caught.value.stage, caught.value.item) == ("stuck", "3")
 
 
 def test_a_source_that_is_stopped_is_named():

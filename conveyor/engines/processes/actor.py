@@ -18,6 +18,7 @@ from conveyor.engines.careful import kept, reloaded
 from conveyor.engines.counters import BLOCKED, BUSY, ELSEWHERE, GONE, STARVED
 from conveyor.engines.processes.large import LargeItems, Parcel, given, is_parcel
 from conveyor.engines.processes.memory import Memory
+from conveyor.engines.processes.noted import Noter
 from conveyor.engines.processes.recorder import Gauge
 from conveyor.engines.processes.wire import dumps, pack_items, unpack_items
 from conveyor.engines.stage import Again, Batch, Part, Stage, short
@@ -379,6 +380,7 @@ class StageActor:
         self.has_left = False
         """Whether it has been detached, and has given all that it had."""
         self._recording = recording
+        self._noter = Noter()
         self._at = recording.fields
         self.tape: Tape | None = None
         """Where it keeps what it does, while a run is traced."""
@@ -504,7 +506,10 @@ class StageActor:
         """The items that are to be processed, and where they come from."""
         items = self._unpacked(stage, frame)
         if items:
-            self._recording.begin(self.number, len(items), frame.payload)
+            payload = frame.payload
+            if payload is None:
+                payload = self._noter.note(items)
+            self._recording.begin(self.number, len(items), payload)
         return items, frame.scopes
 
     def _batch(self, frame: Frame, items: list[Any]) -> Batch:

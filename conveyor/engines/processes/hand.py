@@ -14,6 +14,7 @@ from conveyor.engines.processes.channel import MessageEnd, Poller
 from conveyor.engines.processes.large import load_copied
 from conveyor.engines.processes.launch import WorkerProcess
 from conveyor.engines.processes.memory import Memory
+from conveyor.engines.processes.noted import around, is_note
 from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.recorder import Reading, Recorder, create
 from conveyor.engines.processes.worker import Orders, main
@@ -173,12 +174,18 @@ class Hand:
             return self.stages[0], None
         name = self.stages[self.workers.index(number)]
         places, count = self.recorder.place
+        kept, many = self.recorder.payload, len(places)
         try:
-            items = load_copied(self.recorder.payload, self._arena)
-            first, last = short(items[places[0]]), short(items[places[-1]])
+            if is_note(kept):
+                first, last, many = around(kept, places, count)
+            else:
+                items = load_copied(kept, self._arena)
+                first, last = items[places[0]], items[places[-1]]
         except Exception:
             return name, f"number {places[0]} of a batch of {count}"
-        return name, first if len(places) == 1 else f"one of {len(places)}, {first} to {last}"
+        return name, short(
+            first
+        ) if many == 1 else f"one of {many}, {short(first)} to {short(last)}"
 
     def close(self) -> None:
         """Close all that belongs to a process that has ended."""
