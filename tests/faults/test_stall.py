@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import queue
@@ -73,6 +74,11 @@ def read_a_pipe():
     os.read(reading, 1)
 
 
+def read_a_pipe_in_c():
+    reading, _ = os.pipe()
+    ctypes.PyDLL(None).read(reading, ctypes.create_string_buffer(1), 1)  # it holds the GIL
+
+
 def compute_until(path):
     while not path.exists():
         pass
@@ -87,6 +93,7 @@ def compute_until(path):
         (stop_self, "the process is stopped"),
         (wait_for_a_lock, "in wait_for_a_lock"),
         (read_a_pipe, "in read_a_pipe"),
+        (read_a_pipe_in_c, "in read_a_pipe_in_c"),
     ],
 )
 def test_a_run_that_stands_still_ends_with_who_waits_for_whom(action, where):
