@@ -202,7 +202,8 @@ class Stalled(ConveyorError):
     message says who waits for whom, and has the stack of each worker.
 
     Attributes:
-        stage: the id of the node that all others wait for; None where it is no single one.
+        stage: the id of the node that the others wait for; of several, that which has been at work
+            for longest; None where each waits for another one.
         item: a short repr of the item that it has in work; None where it has none, or that is not
             known.
         stalled: the limit, in seconds.

@@ -306,6 +306,15 @@ def test_all_that_went_in_has_come_out_while_items_wait(told, pipeline):
     assert told == []
 
 
+def test_of_branches_that_all_stand_still_one_is_named():
+    stuck = Processor(lambda item: wait_for_a_lock()).options(name="stuck")
+    with pytest.raises(Stalled) as caught:
+        (Feed() >> stuck % 2).run(range(10), stalled=LIMIT)
+    assert caught.value.stage in ("stuck", "stuck.2")
+    assert caught.value.item in ("0", "1")
+    assert "the others wait for stuck and stuck.2" in caught.value.report
+
+
 @pytest.mark.parametrize("stalled", [0, -1, True, "soon", float("nan")])
 def test_what_is_no_time_is_refused(stalled):
     with pytest.raises(UsageError, match="stalled takes seconds"):

@@ -94,7 +94,7 @@ class StallWatch:
 
     def _error(self) -> Stalled:
         found = sights(self._crew)
-        culprits, under_way = waited_for(found), self._crew.under_way
+        under_way = self._crew.under_way
         batches = "1 batch is" if under_way == 1 else f"{under_way} batches are"
         lines = [
             f"{batches} under way; who waits for whom",
@@ -102,9 +102,8 @@ class StallWatch:
             verdict(found, "nobody is at work: each waits for another one"),
             *stack_lines(found, stacks(self._crew)),
         ]
-        stages = {one.stage for one in culprits}
-        stage = stages.pop() if len(stages) == 1 else None
-        item = culprits[0].item if len(culprits) == 1 else None
+        culprit = max(waited_for(found), key=lambda one: one.seconds or 0.0, default=None)
+        stage, item = (None, None) if culprit is None else (culprit.stage, culprit.item)
         return Stalled(stage, item, self._stillness.limit, "\n".join(lines))
 
 
