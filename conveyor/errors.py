@@ -80,7 +80,8 @@ class WorkerDied(ConveyorError):
             None where it is unknown.
         item: a short repr of the item that was being processed, or None where there was none. Of
             very many cheap items some are named, of which it is one. What a neighbour in the same
-            process handed over, and is no plain value, is known by its number in its batch.
+            process handed over, and is large or no plain value, is known by its number in its
+            batch.
     """
 
     def __init__(self, stage: str, exitcode: int | None, item: str | None, how: str) -> None:

@@ -68,12 +68,17 @@ def test_a_worker_that_dies_is_named_with_its_item(action, exitcode, words, plac
     assert (error.stage, error.exitcode, error.item) == ("fatal", exitcode, "500")
 
 
-@pytest.mark.parametrize("processes", [None, 1])
-def test_among_very_many_cheap_items_a_few_are_named(processes):
+def test_among_very_many_cheap_items_a_few_are_named():
     with pytest.raises(WorkerDied) as caught:
-        (Feed() >> Processor(abs) >> on(49_999, kill)).run(range(50_000), processes=processes)
+        (Feed() >> on(49_999, kill)).run(range(50_000))
     numbers = [int(number) for number in re.findall(r"\d+", caught.value.item or "")]
     assert numbers[-1] - 64 < 49_999 <= numbers[-1]
+
+
+def test_where_they_come_from_a_neighbour_in_the_process_their_batch_is_named():
+    with pytest.raises(WorkerDied) as caught:
+        (Feed() >> Processor(abs) >> on(49_999, kill)).run(range(50_000), processes=1)
+    assert (caught.value.item or "").endswith("49999")
 
 
 def test_an_error_among_very_many_cheap_items_names_the_one():

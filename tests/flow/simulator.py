@@ -192,6 +192,9 @@ class NoRecording:
     def begin(self, *_: object) -> None:
         pass
 
+    def note(self, items: list[Any]) -> None:
+        return None
+
     def end(self) -> None:
         pass
 

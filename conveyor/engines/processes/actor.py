@@ -18,7 +18,6 @@ from conveyor.engines.careful import kept, reloaded
 from conveyor.engines.counters import BLOCKED, BUSY, ELSEWHERE, GONE, STARVED
 from conveyor.engines.processes.large import LargeItems, Parcel, given, is_parcel
 from conveyor.engines.processes.memory import Memory
-from conveyor.engines.processes.noted import Noter
 from conveyor.engines.processes.recorder import Gauge
 from conveyor.engines.processes.wire import dumps, pack_items, unpack_items
 from conveyor.engines.stage import Again, Batch, Part, Stage, short
@@ -85,6 +84,9 @@ class Recording(Protocol):
         self, worker: int, count: int, payload: Sized | None, first: int = 0, entry: Entry = (0, 0)
     ) -> None:
         """Note a batch, of which some may be done, and where it came from, if somebody asks."""
+
+    def note(self, items: list[Any]) -> Sized | None:
+        """What to note of the items of a batch that has no bytes."""
 
     def end(self) -> None:
         """Note that nothing is in work."""
@@ -380,7 +382,6 @@ class StageActor:
         self.has_left = False
         """Whether it has been detached, and has given all that it had."""
         self._recording = recording
-        self._noter = Noter()
         self._at = recording.fields
         self.tape: Tape | None = None
         """Where it keeps what it does, while a run is traced."""
@@ -508,7 +509,7 @@ class StageActor:
         if items:
             payload = frame.payload
             if payload is None:
-                payload = self._noter.note(items)
+                payload = self._recording.note(items)
             self._recording.begin(self.number, len(items), payload)
         return items, frame.scopes
 

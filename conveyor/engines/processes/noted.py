@@ -12,22 +12,26 @@ from contextlib import suppress
 from time import perf_counter, thread_time
 from typing import Any
 
-from conveyor.engines.stage import MANY, STRIDE
+from conveyor.engines.stage import MANY
 
 _PREFIX = b"\x01"
 """The first byte of such a note; neither a pickle nor a parcel begins with it."""
 
-SHARE = 0.01
-"""The share of the time that notes may take."""
+SHARE = 0.005
+"""The share of the time that the notes of a process may take."""
 
-CREDIT = 2e-3
+CREDIT = 1e-3
 """Seconds that they may take at once: at the beginning, and after a pause."""
 
-_PLAIN = (int, float, str, bytes, bool, type(None), tuple, list, dict)
+LONGEST, WIDEST, DEEPEST = 4096, 64, 3
+"""Of texts the characters, of containers the parts and the levels, beyond which an item counts as
+large."""
+
+_NUMBERS = (int, float, bool, type(None))
 
 
 class Noter:
-    """Makes notes of batches: of all items, or of some that tell where the others are, or none.
+    """Makes notes of batches: of all items, or where that is too much, of the first and the last.
 
     Args:
         clock: gives the time, in seconds.
@@ -44,14 +48,13 @@ class Noter:
 
     def note(self, items: list[Any]) -> bytes | None:
         """What to keep of a batch of at least one item; None for nothing."""
-        if type(items[0]) not in _PLAIN:
-            return None
         now, last = self._clock(), self._last
         self._last, self._credit = now, min(CREDIT, self._credit + SHARE * (now - last))
-        if self._credit <= 0:
+        # One stands for all: a large one would be copied, in vain.
+        if self._credit <= 0 or not _is_small(items[0]):
             return None
-        has_all = len(items) < STRIDE or (len(items) < MANY and self._credit > CREDIT / 2)
-        kept = (items,) if has_all else _ends(items)
+        has_all = len(items) < MANY and self._credit > CREDIT / 2
+        kept = (items,) if has_all else (items[:1], items[-1:])
         started, note = self._spent(), None
         with suppress(Exception):  # what is in them is not plain
             note = _PREFIX + marshal.dumps(kept)
@@ -59,10 +62,16 @@ class Noter:
         return note
 
 
-def _ends(items: list[Any]) -> tuple[list[Any], list[Any]]:
-    """Of many items, which are noted by the stride while they are processed, those at its ends."""
-    last = items[STRIDE - 1 :: STRIDE]
-    return items[::STRIDE], last if len(items) % STRIDE == 0 else [*last, items[-1]]
+def _is_small(item: Any, depth: int = DEEPEST) -> bool:
+    """Whether an item is a plain value, and not large."""
+    kind = type(item)
+    if kind in _NUMBERS:
+        return True
+    if kind in (str, bytes):
+        return len(item) <= LONGEST
+    if kind not in (tuple, list, dict) or len(item) > WIDEST or not depth:
+        return False
+    return all(_is_small(part, depth - 1) for part in (item.values() if kind is dict else item))
 
 
 def is_note(data: bytes) -> bool:
@@ -81,5 +90,4 @@ def around(note: bytes, places: Sequence[int], count: int) -> tuple[Any, Any, in
     kept: tuple[list[Any], ...] = marshal.loads(note[1:])
     if len(kept) == 1:
         return kept[0][places[0]], kept[0][places[-1]], len(places)
-    stride = places[0] // STRIDE
-    return kept[0][stride], kept[1][stride], min(STRIDE, count - stride * STRIDE)
+    return kept[0][0], kept[1][0], count

@@ -14,7 +14,7 @@ from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from resource import RUSAGE_SELF, getrusage
 from time import perf_counter_ns
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from conveyor.engines import counters
 from conveyor.engines.counters import (
@@ -32,6 +32,7 @@ from conveyor.engines.counters import (
 )
 from conveyor.engines.histogram import Times
 from conveyor.engines.processes.large import Parcel
+from conveyor.engines.processes.noted import Noter
 from conveyor.engines.tape import Tape
 from conveyor.flow.progress import Entry
 
@@ -252,6 +253,7 @@ class Recorder:
             for worker, start in zip(workers, range(_HEAD, behind, _GAUGE), strict=True)
         }
         self._payload = self._view[behind:]
+        self._noter = Noter()
 
     def gauge(self, worker: int) -> Gauge:
         """The gauge of a worker of this process."""
@@ -285,6 +287,10 @@ class Recorder:
         fields[_FIRST] = first
         fields[_LINK], fields[_POSITION] = entry
         fields[_WORKER] = worker + 1
+
+    def note(self, items: list[Any]) -> bytes | None:
+        """What to note of the items of a batch that has no bytes."""
+        return self._noter.note(items)
 
     def end(self) -> None:
         """Note that nothing is in work."""
