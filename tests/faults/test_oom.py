@@ -112,22 +112,19 @@ def test_the_count_of_the_own_group_says_it(kernel, own, counter, others):
     for name in (counter, *others):
         write(kernel / name, "oom 3\noom_kill 2")
     watch = OomWatch()
-    for pid in (1, 2):
-        write(kernel / f"processes/{pid}/cgroup", own)
-        watch.started(pid)
+    found = watch.started(1)
     for name in others:
         write(kernel / name, "oom 3\noom_kill 3")
-    assert not watch.has_killed(1)
+    assert not watch.has_killed(found)
     write(kernel / counter, "oom 3\noom_kill 3")
-    assert watch.has_killed(2)
+    assert watch.has_killed(found)
 
 
 def test_two_deaths_and_one_count_are_told_apart_as_far_as_can_be(kernel):
     watch = OomWatch()
-    for pid in (1, 2):
-        watch.started(pid)
+    counters = [watch.started(pid) for pid in (1, 2)]
     write(kernel / "vmstat", "oom_kill 1")
-    assert [watch.has_killed(1), watch.has_killed(2)] == [True, False]
+    assert [watch.has_killed(one) for one in counters] == [True, False]
 
 
 def test_a_run_says_what_the_kernel_counted(kernel):
@@ -158,5 +155,4 @@ def test_it_is_said_of_workers_that_are_started_again_as_well(kernel):
 def test_where_nothing_can_be_read_nothing_is_said(kernel):
     (kernel / "vmstat").unlink()
     watch = OomWatch()
-    watch.started(1)
-    assert not watch.has_killed(1)
+    assert not watch.has_killed(watch.started(1))

@@ -259,8 +259,9 @@ class Crew:
         wanted = {workers[n].process for n in self.plan.workers_with(slots)} - {PARENT}
         hands: list[Hand] = []
         for number in sorted(wanted - set(self._hands)):
-            hand = Hand(self.plan, number, self._poller, self._on_message, self._on_death)
-            self._oom.started(hand.process.pid)
+            hand = Hand(
+                self.plan, number, self._poller, self._on_message, self._on_death, oom=self._oom
+            )
             hand.recorder.is_traced = self._is_traced
             self._hands[number] = hand
             hands.append(hand)
@@ -686,7 +687,7 @@ class Crew:
         if self._state == "stopping" or (self._state == "finishing" and hand.has_taken_leave):
             return
         if not (hand.has_left and hand.has_taken_leave):
-            error = hand.died(self._oom)
+            error = hand.died()
             if self._state == "finishing" and self._is_restartable(hand):
                 log.warning("{}; all its work was done", error)
                 return
@@ -717,10 +718,10 @@ class Crew:
                 self._poller,
                 self._on_message,
                 self._on_death,
+                oom=self._oom,
                 before=before,
             )
             self._hands[hand.number] = hand
-            self._oom.started(hand.process.pid)
             log.debug("process {} takes the place of {}", hand.process.pid, before.process.pid)
             self.meters.inherit(hand, before)
             self._kept.revived(before)

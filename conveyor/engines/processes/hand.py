@@ -39,6 +39,7 @@ class Hand:
         poller: what serves its connection and its pidfd.
         on_message: called with each message that it sends.
         on_death: called when it has ended.
+        oom: knows whether the kernel killed it, where we did not.
         before: the one that it takes the place of, whose recorder it goes on with.
 
     Attributes:
@@ -57,6 +58,7 @@ class Hand:
         on_message: Callable[[Hand, Any], None],
         on_death: Callable[[Hand], None],
         *,
+        oom: OomWatch,
         before: Hand | None = None,
     ) -> None:
         self.number = number
@@ -82,6 +84,7 @@ class Hand:
             self.process = WorkerProcess(main, f"conveyor-{name}", theirs)
             undo.pop_all()
         self.fd = self.process.fd
+        self._oom, self._oom_counter = oom, oom.started(self.process.pid)
         self._control: MessageEnd | None = None
 
     def instruct(
@@ -153,18 +156,14 @@ class Hand:
             return None
         return recorder.worker, recorder.entry, recorder.place[0]
 
-    def died(self, oom: OomWatch) -> WorkerDied | StageTimeout:
-        """What the end of this process means, where it did not say goodbye.
-
-        Args:
-            oom: knows whether the kernel killed it, where we did not.
-        """
+    def died(self) -> WorkerDied | StageTimeout:
+        """What the end of this process means, where it did not say goodbye."""
         if self._overdue is not None:
             return self._overdue
         # Told by somebody else to stop, it has cleared up and left.
         code = -signal.SIGTERM if self.has_taken_leave else self.process.exitcode()
         stage, item = self._in_work()
-        ran_out = code == -signal.SIGKILL and oom.has_killed(self.process.pid)
+        ran_out = code == -signal.SIGKILL and self._oom.has_killed(self._oom_counter)
         return WorkerDied(stage, code, item, _RAN_OUT if ran_out else _how(code))
 
     def _in_work(self) -> tuple[str, str | None]:

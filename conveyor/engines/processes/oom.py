@@ -14,24 +14,26 @@ _IN_GROUP = ("memory.events.local", "memory.events", "memory.oom_control")
 
 
 class OomWatch:
-    """Knows of each worker process where its death for want of memory would be counted."""
+    """Knows how many deaths for want of memory were counted when workers started."""
 
     def __init__(self) -> None:
         self._kills = Kills()
-        self._counters: dict[int, Path] = {}
 
-    def started(self, pid: int) -> None:
-        """A worker process has been started."""
-        counter = self._counters[pid] = _counter(pid)
+    def started(self, pid: int) -> Path:
+        """A worker process has been started; return where such a death of it would be counted."""
+        counter = _counter(pid)
         self._kills.begin(str(counter), _count(counter))
+        return counter
 
-    def has_killed(self, pid: int) -> bool:
+    def has_killed(self, counter: Path) -> bool:
         """Whether a worker that was just seen to be dead, by SIGKILL, was killed by the kernel.
 
         Asked once for each, and only where nobody here has sent the signal.
+
+        Args:
+            counter: what :meth:`started` gave for it.
         """
-        counter = self._counters.pop(pid, None)
-        return counter is not None and self._kills.explain(str(counter), _count(counter))
+        return self._kills.explain(str(counter), _count(counter))
 
 
 def _counter(pid: int) -> Path:
