@@ -64,7 +64,7 @@ class Noter:
 
 def _is_small(item: Any, depth: int = DEEPEST) -> bool:
     """Whether an item is a plain value, and not large."""
-    kind = type(item)
+    kind: type[Any] = type(item)
     if kind in _NUMBERS:
         return True
     if kind in (str, bytes):
