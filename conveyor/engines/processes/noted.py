@@ -10,7 +10,7 @@ import marshal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import perf_counter, thread_time
-from typing import Any
+from typing import Any, cast
 
 from conveyor.engines.stage import MANY
 
@@ -64,7 +64,7 @@ class Noter:
 
 def _is_small(item: Any, depth: int = DEEPEST) -> bool:
     """Whether an item is a plain value, and not large."""
-    kind: type[Any] = type(item)
+    kind = cast("type[object]", type(item))
     if kind in _NUMBERS:
         return True
     if kind in (str, bytes):
