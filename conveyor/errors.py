@@ -78,7 +78,10 @@ class WorkerDied(ConveyorError):
         stage: the id of the node that the worker was running.
         exitcode: the exit code of the process; minus the number of the signal that ended it;
             None where it is unknown.
-        item: a short repr of the item that was being processed, or None where there was none.
+        item: a short repr of the item that was being processed, or None where there was none. Of
+            very many cheap items some are named, of which it is one. What a neighbour in the same
+            process handed over, and is large or no plain value, is known by its number in its
+            batch.
     """
 
     def __init__(self, stage: str, exitcode: int | None, item: str | None, how: str) -> None:
@@ -190,6 +193,37 @@ class TooManyFailures(ConveyorError):
         return (
             f"{self.failures} of {self.items} items failed, more than "
             f"max_failures={self.max_failures} allows; the last: {self.last}"
+        )
+
+
+class Stalled(ConveyorError):
+    """A run stood still for longer than ``run(stalled=seconds)`` allows.
+
+    No item moved, and no worker with something in work computed, though there was work to do. The
+    message says who waits for whom, and has the stack of each worker.
+
+    Attributes:
+        stage: the id of the node that the others wait for; of several, that which has been at work
+            for longest; None where each waits for another one.
+        item: a short repr of the item that it has in work; None where it has none, or that is not
+            known.
+        stalled: the limit, in seconds.
+        report: who waits for whom: a line for each worker, and their stacks.
+    """
+
+    def __init__(self, stage: str | None, item: str | None, stalled: float, report: str) -> None:
+        super().__init__(stage, item, stalled, report)
+        self.stage = stage
+        self.item = item
+        self.stalled = stalled
+        self.report = report
+
+    def __str__(self) -> str:
+        at = "" if self.stage is None else f" at stage {self.stage!r}"
+        on = "" if self.item is None else f" on item {self.item}"
+        return (
+            f"the run has stood still{at}{on} for {self.stalled:g} s: nothing moved, and no "
+            f"worker computed\n{self.report}"
         )
 
 

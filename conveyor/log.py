@@ -6,7 +6,7 @@ Loguru takes longer to import than all of Conveyor. Who wants to read a log has 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
@@ -33,6 +33,12 @@ def warning(message: str, *arguments: object) -> None:
     """Log what people should know of."""
     if (logger := loaded()) is not None:
         logger.opt(depth=1).warning(message, *arguments)
+
+
+def warning_of(text: Callable[[], str]) -> None:
+    """Log what people should know of, and what is worked out only if somebody reads it."""
+    if (logger := loaded()) is not None:
+        logger.opt(depth=1, lazy=True).warning("{}", text)
 
 
 def loaded() -> Any:

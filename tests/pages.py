@@ -26,7 +26,7 @@ from pathlib import Path
 
 NOT_RUN = re.compile(r"<!-- not run: .+ -->")
 FIGURES_DIFFER = "<!-- figures differ -->"
-FIGURE = re.compile(r" *\d[\d,.]*(?= (?:bytes|ms|s)\b)")
+FIGURE = re.compile(r" *\d[\d,.]*(?= (?:bytes|ms|s|batches)\b)|(?<=process) \d+ *")
 TITLE = re.compile(r'title="([^"]+)"')
 BLOCK = re.compile(r"^```(\w*)[ \t]*([^\n]*)\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 MARK = "===== line {} ====="

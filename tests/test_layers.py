@@ -73,8 +73,8 @@ PUBLIC = {
     "AUTO", "AccountError", "Auto", "BalancedFork", "ConstructionError", "ConveyorError",
     "DeadLetter", "DeadLetters", "Element", "Feed", "Graph", "GraphError", "ImplicitPipeWarning",
     "Join", "JoinError", "NotPicklable", "Pipe", "Pipeline", "Processor", "ReplicatedFork",
-    "Snapshot", "Source", "StageError", "StageTimeout", "TooManyFailures", "UsageError",
-    "WorkerDied", "__version__", "processor", "source",
+    "Snapshot", "Source", "StageError", "StageTimeout", "Stalled", "TooManyFailures",
+    "UsageError", "WorkerDied", "__version__", "processor", "source",
 }  # fmt: skip
 
 

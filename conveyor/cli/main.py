@@ -63,6 +63,11 @@ _RUN: Mapping[str, Mapping[str, Any]] = {
         "choices": ("processes", "inline"),
         "help": "inline runs all in this process, for debugging",
     },
+    "stalled": {
+        "type": float,
+        "metavar": "SECONDS",
+        "help": "end the run, and tell who waits for whom, when nothing moves for so long",
+    },
 }
 """The options of a run, passed on by their names."""
 

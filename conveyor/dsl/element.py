@@ -416,6 +416,7 @@ class Element(Generic[In, Out, Ends]):
         engine: str = "processes",
         ordered: bool = False,
         processes: int | None = None,
+        stalled: float | None = None,
         max_failures: float | None = None,
         progress: bool | Callable[[Snapshot], object] = False,
         trace: str | Path | None = None,
@@ -428,6 +429,12 @@ class Element(Generic[In, Out, Ends]):
             engine: ``"processes"`` or ``"inline"`` (in the calling process, for debugging).
             ordered: give the outputs in the order that the inline engine gives.
             processes: the most worker processes; unset, every processor has its own.
+            stalled: seconds after which a run that stands still is ended, with a report of who
+                waits for whom: no item has moved, and no worker with something in work has
+                computed, though there is work to do. So it must be more than your items ever wait
+                for something outside, such as an answer. The time does not run while you pause in
+                the loop over a stream, or while the run only waits for your items or its source.
+                Unset, such a run is logged after a minute, and goes on. Not watched inline.
             max_failures: how many items may fail for good, where ``on_error`` lets the run go on:
                 a count, or a share of the items (a float between 0 and 1), which counts once 100
                 items have gone in, and at the end. An item that fails in two branches is two.
@@ -445,9 +452,12 @@ class Element(Generic[In, Out, Ends]):
         Raises:
             ConstructionError: the expression breaks a construction rule.
             TooManyFailures: more items failed than ``max_failures`` allows.
+            Stalled: the run stood still for longer than ``stalled``.
             ConveyorError: a stage failed; nothing is left running.
         """
-        live = self.open(engine=engine, ordered=ordered, processes=processes, _once=True)
+        live = self.open(
+            engine=engine, ordered=ordered, processes=processes, stalled=stalled, _once=True
+        )
         return live.run_once(items, max_failures, trace, progress)
 
     def stream(
@@ -458,6 +468,7 @@ class Element(Generic[In, Out, Ends]):
         engine: str = "processes",
         ordered: bool = False,
         processes: int | None = None,
+        stalled: float | None = None,
         max_failures: float | None = None,
         progress: bool | Callable[[Snapshot], object] = False,
         trace: str | Path | None = None,
@@ -468,7 +479,9 @@ class Element(Generic[In, Out, Ends]):
         workers. The arguments and errors are those of :meth:`run`. The iterator has
         ``.dead_letters``.
         """
-        live = self.open(engine=engine, ordered=ordered, processes=processes, _once=True)
+        live = self.open(
+            engine=engine, ordered=ordered, processes=processes, stalled=stalled, _once=True
+        )
         return live.stream_once(items, max_failures, trace, progress)
 
     def replay(self, letters: Iterable[DeadLetter], /, *, engine: str = "inline") -> Results[Out]:
@@ -497,6 +510,7 @@ class Element(Generic[In, Out, Ends]):
         engine: str = "processes",
         ordered: bool = False,
         processes: int | None = None,
+        stalled: float | None = None,
         _once: bool = False,
     ) -> Live[Out]:
         """Start the workers and keep them warm for several runs.
@@ -516,6 +530,7 @@ class Element(Generic[In, Out, Ends]):
             engine=engine,
             ordered=ordered,
             processes=processes,
+            stalled=stalled,
             once=_once,
             written=self,
         )

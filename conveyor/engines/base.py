@@ -402,6 +402,7 @@ def open_engine(
     ordered: bool,
     processes: int | None,
     once: bool,
+    stalled: float | None = None,
     written: object = None,
 ) -> Live[Any]:
     """A live pipeline on the engine of that name; its progress shows what was ``written``.
@@ -412,19 +413,27 @@ def open_engine(
         ordered: whether outputs come in the order of inline.
         processes: the most worker processes.
         once: whether there is one run only.
+        stalled: the seconds after which a run that stands still is ended.
         written: the pipeline, as it was written.
 
     Raises:
         UsageError: there is no such engine, or an argument does not fit.
     """
     _check_processes(processes)
-    live = _opened(graph, engine, ordered=ordered, processes=processes, once=once)
+    _check_stalled(stalled)
+    live = _opened(graph, engine, ordered=ordered, processes=processes, stalled=stalled, once=once)
     live.written = graph if written is None else written
     return live
 
 
 def _opened(
-    graph: Graph, engine: str, *, ordered: bool, processes: int | None, once: bool
+    graph: Graph,
+    engine: str,
+    *,
+    ordered: bool,
+    processes: int | None,
+    stalled: float | None,
+    once: bool,
 ) -> Live[Any]:
     match engine:
         case "inline":
@@ -443,7 +452,9 @@ def _opened(
             start_fork_server(partial(imported_by, graph))
             from conveyor.engines.processes.live import Processes
 
-            return Processes(graph, ordered=ordered, processes=processes, warm=not once)
+            return Processes(
+                graph, ordered=ordered, processes=processes, stalled=stalled, warm=not once
+            )
         case _:
             raise UsageError(f'there is no engine {engine!r}; there are "processes" and "inline"')
 
@@ -497,3 +508,10 @@ def _check_processes(processes: object) -> None:
         not isinstance(processes, int) or isinstance(processes, bool) or processes < 1
     ):
         raise UsageError(f"processes takes an int of 1 or more, or None, not {processes!r}")
+
+
+def _check_stalled(stalled: object) -> None:
+    if stalled is not None and (
+        not isinstance(stalled, (int, float)) or isinstance(stalled, bool) or not stalled > 0
+    ):
+        raise UsageError(f"stalled takes seconds, more than 0, or None, not {stalled!r}")

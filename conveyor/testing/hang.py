@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Self
 
-from conveyor.engines.processes.stacks import FOLDER
 from conveyor.testing.report import hang_report
 
 _SIGNAL = signal.SIGUSR2
@@ -43,9 +39,6 @@ class Watch:
         if threading.current_thread() is not threading.main_thread():
             return self
         self._is_on = True
-        self._folder = tempfile.mkdtemp(prefix="conveyor-stacks-")
-        self._outer = os.environ.get(FOLDER)
-        os.environ[FOLDER] = self._folder
         self._before: Any = signal.signal(_SIGNAL, self._on_signal)
         self._timer = threading.Timer(self._seconds, self._ring)
         self._timer.daemon = True
@@ -82,8 +75,3 @@ class Watch:
         self._timer.cancel()
         self._timer.join()
         signal.signal(_SIGNAL, self._before)
-        if self._outer is None:
-            os.environ.pop(FOLDER, None)
-        else:
-            os.environ[FOLDER] = self._outer
-        shutil.rmtree(self._folder, ignore_errors=True)

@@ -58,6 +58,11 @@ shout = words >> word >> Shout() % 2
 lenient = number.options(on_error="dead_letter")
 squares = Source(range(4)) >> Processor(lambda n: n * n)
 
+@processor
+def locked_up(line):
+    import threading
+    threading.Event().wait()
+
 def nap(n):
     time.sleep(0.01)
     return n
@@ -186,6 +191,12 @@ def test_a_run_that_fails_too_often_ends_and_keeps_its_dead_letters(folder):
     assert ended.returncode == 1
     assert "max_failures=1" in ended.stderr
     assert len(DeadLetters.load(folder / "letters")) >= 2
+
+
+def test_a_run_that_stands_still_ends_and_says_where(folder):
+    ended = conveyor(folder, "run", "lines.py:locked_up", "--stalled", "0.5", given="a\n")
+    assert "still at stage 'locked_up' on item 'a' for 0.5 s" in told(ended, 1)
+    assert "in wait" in ended.stderr
 
 
 def test_a_file_that_is_no_module_is_run_where_it_is(folder):

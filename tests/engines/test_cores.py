@@ -9,7 +9,7 @@ import sys
 import psutil
 import pytest
 
-from conveyor.engines.processes import cores
+from conveyor.engines.processes import cores, groups
 from conveyor.engines.processes.cores import physical_cores
 
 pytestmark = pytest.mark.quick
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.quick
 def machine(tmp_path, monkeypatch):
     """Files of a kernel, for a machine of four cores with two threads each, and no limit."""
     monkeypatch.setattr(cores, "_CPUS", tmp_path / "cpus")
-    monkeypatch.setattr(cores, "_GROUPS", tmp_path / "groups")
-    monkeypatch.setattr(cores, "_OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(groups, "_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(groups, "_PROCESSES", tmp_path / "processes")
     for cpu in range(8):
         write(tmp_path / f"cpus/cpu{cpu}/topology/thread_siblings_list", f"{cpu % 4},{cpu % 4 + 4}")
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
@@ -76,7 +76,7 @@ def test_threads_of_one_core_count_once(machine, monkeypatch, cpus, wanted):
     ],
 )
 def test_a_control_group_may_allow_fewer(machine, own, limits, wanted):
-    write(machine / "own", own)
+    write(machine / "processes/self/cgroup", own)
     for name, text in limits.items():
         write(machine / "groups" / name, text)
     assert physical_cores() == wanted

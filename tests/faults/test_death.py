@@ -70,12 +70,14 @@ def segfault():
     ],
     ids=["kill", "terminate", "segfault", "abort", "exit 0", "exit 7"],
 )
+@pytest.mark.parametrize("processes", [None, 1])
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_worker_that_dies_is_named_with_its_item(action, exitcode, words, place):
+def test_a_worker_that_dies_is_named_with_its_item(action, exitcode, words, place, processes):
     stages = [Processor(abs), Processor(abs)]
     stages.insert(place, on(500, action).options(name="fatal"))
+    pipeline = Feed() >> stages[0] >> stages[1] >> stages[2]
     with pytest.raises(WorkerDied, match=words) as caught:
-        (Feed() >> stages[0] >> stages[1] >> stages[2]).run(range(10_000))
+        pipeline.run(range(10_000), processes=processes)
     error = caught.value
     assert (error.stage, error.exitcode, error.item) == ("fatal", exitcode, "500")
 
@@ -85,6 +87,12 @@ def test_among_very_many_cheap_items_a_few_are_named():
         (Feed() >> on(49_999, kill)).run(range(50_000))
     numbers = [int(number) for number in re.findall(r"\d+", caught.value.item or "")]
     assert numbers[-1] - 64 < 49_999 <= numbers[-1]
+
+
+def test_where_they_come_from_a_neighbour_in_the_process_their_batch_is_named():
+    with pytest.raises(WorkerDied) as caught:
+        (Feed() >> Processor(abs) >> on(49_999, kill)).run(range(50_000), processes=1)
+    assert (caught.value.item or "").endswith("49999")
 
 
 def test_an_error_among_very_many_cheap_items_names_the_one():

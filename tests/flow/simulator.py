@@ -194,6 +194,9 @@ class NoRecording:
 
     pause = resume = end = begin
 
+    def note(self, items: list[Any]) -> None:
+        return None
+
 
 # -- the whole --
 

@@ -172,11 +172,11 @@ def test_after_all_that_others_run():
         [
             "the test has not come to its end in 120 s",
             "who waits for whom",
-            "  feed * this process * blocked for * s: waits for room in double",
-            "  double * process * blocked for * s: waits for room in stuck",
+            "  feed * this process * blocked for * s: *",
+            "  double * process * blocked for * s: the pipe to stuck is full",
             "  stuck * process * busy for * s with item 6",
-            "  halve * process * starved for * s: waits for what comes from stuck",
-            "  output * this process * starved: waits for what comes from halve",
+            "  halve * process * starved for * s: the pipe from stuck is empty",
+            "  output * this process * starved: the pipe from halve is empty",
             "  the others wait for stuck",
             "the stack of the caller*",
             "  File *test_steps.py*, in test_worker",
@@ -216,8 +216,8 @@ def test_inline():
     result.stdout.fnmatch_lines(
         [
             "the test has not come to its end in 100 s",
-            "  feed * starved * waits for what comes from the caller",
-            "  double * starved * waits for what comes from feed",
+            "  feed * starved * it waits for the caller's items",
+            "  double * starved * the pipe from feed is empty",
             "  no worker has anything to do: the caller neither gives items *",
             "the stack of thread conveyor-items",
             "  File *, in items",

@@ -91,6 +91,9 @@ class Recording(Protocol):
     def resume(self, worker: int) -> None:
         """Note that what a worker had in work is in work again, if nothing else was meanwhile."""
 
+    def note(self, items: list[Any]) -> Sized | None:
+        """What to note of the items of a batch that has no bytes."""
+
     def end(self) -> None:
         """Note that nothing is in work."""
 
@@ -524,7 +527,10 @@ class StageActor:
         """The items that are to be processed, and where they come from."""
         items = self._unpacked(stage, frame)
         if items:
-            self._recording.begin(self.number, len(items), frame.payload)
+            payload = frame.payload
+            if payload is None:
+                payload = self._recording.note(items)
+            self._recording.begin(self.number, len(items), payload)
         return items, frame.scopes
 
     def _batch(self, frame: Frame, items: list[Any]) -> Batch:
@@ -662,6 +668,8 @@ class SourceActor:
         self.way_out.weigh = self._sizer.weighed
         self.wake_on: Callable[[int], None] | None = None
         """Has the process wake when a descriptor is readable; set where items are the caller's."""
+        self.awaits_items = False
+        """Whether it waits for the caller's items, and for nothing else."""
         self._items: Iterator[Any] | None = None
         self._count = self._runs = 0
         self.coroutine = self._work()
@@ -748,7 +756,9 @@ class SourceActor:
         while not items.is_ready():
             self._gauge.enter(STARVED)
             self.wake_on(items.fileno())
+            self.awaits_items = True
             yield False
+        self.awaits_items = False
 
     def _tell(self) -> None:
         self._runs += 1

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+from conveyor.engines.processes.groups import groups
 
 _CPUS = Path("/sys/devices/system/cpu")
-_GROUPS = Path("/sys/fs/cgroup")
-_OWN_GROUPS = Path("/proc/self/cgroup")
 
 
 def physical_cores() -> int:
@@ -38,17 +38,8 @@ def _by_average(cpus: int) -> int:
 
 def _limits() -> Iterator[float]:
     """The cores that each control group around this process allows, where it has a limit."""
-    try:
-        own = _OWN_GROUPS.read_text().splitlines()
-    except OSError:
-        own = []
-    for line in own:
-        _, controllers, name = line.split(":", 2)
-        root = _GROUPS if not controllers else _GROUPS / controllers
-        if not controllers or "cpu" in controllers.split(","):
-            # In a container the name may be that of the host, and what is mounted the group itself.
-            for group in (PurePosixPath(name), *PurePosixPath(name).parents):
-                yield from _limit(root / str(group).lstrip("/"))
+    for group in groups("self", "cpu"):
+        yield from _limit(group)
 
 
 def _limit(group: Path) -> Iterator[float]:

@@ -20,7 +20,7 @@ from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from time import monotonic, perf_counter
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from conveyor import log
 from conveyor.engines.counters import Counted
@@ -34,6 +34,7 @@ from conveyor.engines.processes.launch import fill_standard_streams
 from conveyor.engines.processes.load import LoadWatch
 from conveyor.engines.processes.memory import KEPT, Memory, create_arena
 from conveyor.engines.processes.meters import Meters
+from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.output import show
 from conveyor.engines.processes.recorder import Gauge, Reading
 from conveyor.engines.processes.wire import share, shareable, ship, unpack_error, unpack_letter
@@ -122,6 +123,20 @@ class _Change:
         return bool(self.channels)
 
 
+class Stalls(Protocol):
+    """Sees to it that a run which stands still is told of."""
+
+    def begin(self) -> None:
+        """A run begins."""
+
+    def patience(self, now: float) -> float:
+        """Seconds until the next look."""
+        ...
+
+    def look(self, now: float) -> None:
+        """See whether anything has moved, if it is time to; raise if that is to end the run."""
+
+
 class Crew:
     """The worker processes of a pipeline that is live, and the parent's own ends.
 
@@ -136,8 +151,11 @@ class Crew:
         self.accounts = Accounts()
         self.watch: Watch | None = None
         """Who looks at the run under way, between batches."""
+        self.stalls: Stalls | None = None
+        """Who looks whether anything moves in the run under way."""
         self._failures = Failures()
         self._fed = 0
+        self._retired = self._sent_before = 0
         self._is_traced = False
         self.load = LoadWatch(plan, cores)
         self._poller = Poller()
@@ -150,10 +168,11 @@ class Crew:
         self._state: Literal["working", "finishing", "stopping"] = "working"
         self._ends: set[Connection] = set()
         self._kept = Kept(plan)
+        self._oom = OomWatch()
         self._own_durable: list[DurableSender | DurableReceiver] = []
         self._reported: dict[int, int] = {}
         self._warm = warm
-        self._window = 4 * len(plan.workers) + 4
+        self.window = 4 * len(plan.workers) + 4
         self._feed: SourceActor | None = None
         self._memory: Memory | None = None
         self._gauge = Gauge.alone()
@@ -168,7 +187,7 @@ class Crew:
             self._feed = SourceActor(
                 first,
                 self.plan.channels,
-                self._window,
+                self.window,
                 stage=None,
                 gauge=self._gauge,
                 may_end=self._feed_may_end,
@@ -240,7 +259,9 @@ class Crew:
         wanted = {workers[n].process for n in self.plan.workers_with(slots)} - {PARENT}
         hands: list[Hand] = []
         for number in sorted(wanted - set(self._hands)):
-            hand = Hand(self.plan, number, self._poller, self._on_message, self._on_death)
+            hand = Hand(
+                self.plan, number, self._poller, self._on_message, self._on_death, oom=self._oom
+            )
             hand.recorder.is_traced = self._is_traced
             self._hands[number] = hand
             hands.append(hand)
@@ -280,7 +301,7 @@ class Crew:
                 _links(own, slots),
                 {n: self._shipped[n] for n in hand.workers if n in self._shipped},
                 self._shared,
-                self._window,
+                self.window,
                 self._warm,
                 environment,
                 None if self._is_restartable(hand) else self._region(),
@@ -512,16 +533,28 @@ class Crew:
         self._sink.begin(self._tape(len(self.plan.workers) - 1))
         self.meters.begin(self._hands.values())
         self.sampler.begin(monotonic(), self._all_readings())
+        if self.stalls is not None:
+            self.stalls.begin()
         if self._feed is not None:
             self._feed.begin(items)
         else:
+            self._retired, self._sent_before = 0, self._source.recorder.gauge(0).read().batches
             self._source.tell(GO)
+
+    @property
+    def under_way(self) -> int:
+        """How many batches have gone into the run and have not come out, whole, at its end."""
+        if self._feed is not None:
+            return self._feed.window.sent - self._feed.window.retired
+        sent = self._source.recorder.gauge(0).read().batches - self._sent_before
+        return max(0, sent - self._retired)
 
     def _retire(self) -> None:
         """Tell the source that the consumer has taken a whole batch."""
         if self._feed is not None:
             self._feed.window.retired += 1
         else:
+            self._retired += 1
             self._source.tell(RETIRED, 1)
 
     @property
@@ -582,6 +615,8 @@ class Crew:
             raise self._error
         if self.watch is not None:
             self.watch.look()
+        if self.stalls is not None:
+            self.stalls.look(now)
         self._follow_load()
         self._revive(self._kept.due(monotonic()))
         for hand in self._timed():
@@ -595,6 +630,8 @@ class Crew:
             patience = min(patience, self.load.patience(now))
         if any(self._timed()) or self._kept.dead:
             patience = min(patience, LOOK_SECONDS)
+        if self.stalls is not None:
+            patience = min(patience, self.stalls.patience(now))
         return patience if self.watch is None else self.watch.patience(patience)
 
     def _timed(self) -> Iterator[Hand]:
@@ -681,6 +718,7 @@ class Crew:
                 self._poller,
                 self._on_message,
                 self._on_death,
+                oom=self._oom,
                 before=before,
             )
             self._hands[hand.number] = hand

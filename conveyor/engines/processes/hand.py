@@ -14,6 +14,8 @@ from conveyor.engines.processes.channel import MessageEnd, Poller
 from conveyor.engines.processes.large import load_copied
 from conveyor.engines.processes.launch import WorkerProcess
 from conveyor.engines.processes.memory import Memory
+from conveyor.engines.processes.noted import around, is_note
+from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.recorder import Reading, Recorder, create
 from conveyor.engines.processes.worker import Orders, main
 from conveyor.engines.stage import short
@@ -24,6 +26,7 @@ from conveyor.plan import Plan
 OVERDUE_GRACE = 0.5
 """Seconds that an item which is overdue has to be broken off; then its worker is killed."""
 
+_RAN_OUT = "it was killed by SIGKILL: the kernel ran out of memory and killed it"
 _KILLED = "it could not be broken off where it was, so its worker was killed"
 
 
@@ -36,6 +39,7 @@ class Hand:
         poller: what serves its connection and its pidfd.
         on_message: called with each message that it sends.
         on_death: called when it has ended.
+        oom: knows whether the kernel killed it, where we did not.
         before: the one that it takes the place of, whose recorder it goes on with.
 
     Attributes:
@@ -54,6 +58,7 @@ class Hand:
         on_message: Callable[[Hand, Any], None],
         on_death: Callable[[Hand], None],
         *,
+        oom: OomWatch,
         before: Hand | None = None,
     ) -> None:
         self.number = number
@@ -79,6 +84,7 @@ class Hand:
             self.process = WorkerProcess(main, f"conveyor-{name}", theirs)
             undo.pop_all()
         self.fd = self.process.fd
+        self._oom, self._oom_counter = oom, oom.started(self.process.pid)
         self._control: MessageEnd | None = None
 
     def instruct(
@@ -157,7 +163,8 @@ class Hand:
         # Told by somebody else to stop, it has cleared up and left.
         code = -signal.SIGTERM if self.has_taken_leave else self.process.exitcode()
         stage, item = self._in_work()
-        return WorkerDied(stage, code, item, _how(code))
+        ran_out = code == -signal.SIGKILL and self._oom.has_killed(self._oom_counter)
+        return WorkerDied(stage, code, item, _RAN_OUT if ran_out else _how(code))
 
     def _in_work(self) -> tuple[str, str | None]:
         """The stage that has something in work, and a short repr of the item, if it is known."""
@@ -166,12 +173,18 @@ class Hand:
             return self.stages[0], None
         name = self.stages[self.workers.index(number)]
         places, count = self.recorder.place
+        kept, many = self.recorder.payload, len(places)
         try:
-            items = load_copied(self.recorder.payload, self._arena)
-            first, last = short(items[places[0]]), short(items[places[-1]])
+            if is_note(kept):
+                first, last, many = around(kept, places, count)
+            else:
+                items = load_copied(kept, self._arena)
+                first, last = items[places[0]], items[places[-1]]
         except Exception:
             return name, f"number {places[0]} of a batch of {count}"
-        return name, first if len(places) == 1 else f"one of {len(places)}, {first} to {last}"
+        return name, short(
+            first
+        ) if many == 1 else f"one of {many}, {short(first)} to {short(last)}"
 
     def close(self) -> None:
         """Close all that belongs to a process that has ended."""
@@ -195,5 +208,6 @@ def _how(code: int | None) -> str:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    hint = " (out of memory, perhaps)" if name == "SIGKILL" else ""
-    return f"it was ended by {name}{hint}"
+    if code == -signal.SIGKILL:
+        return "it was killed by SIGKILL (out of memory, perhaps)"
+    return f"it was ended by {name}"

@@ -14,7 +14,6 @@ import select
 import signal
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from multiprocessing import (
@@ -31,6 +30,8 @@ from multiprocessing.context import set_spawning_popen
 from multiprocessing.forkserver import ForkServer, read_signed
 from multiprocessing.popen_forkserver import Popen
 from typing import Any
+
+from conveyor.engines.processes.vitals import cpu_seconds
 
 _PRELOAD = ["conveyor.engines.processes.preload"]
 
@@ -244,12 +245,7 @@ class WorkerProcess:
 
     def cpu_seconds(self) -> float | None:
         """For how many seconds it has had a core up to now; None where it has ended."""
-        # What clock_getcpuclockid() makes of a process id.
-        clock = (~self.pid << 3) | 2
-        try:
-            return time.clock_gettime(clock)
-        except OSError:
-            return None
+        return cpu_seconds(self.pid)
 
     def close(self) -> None:
         """Forget the process, which has ended."""

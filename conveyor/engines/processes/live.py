@@ -18,6 +18,7 @@ from conveyor.engines.processes.actor import Accounts
 from conveyor.engines.processes.cores import physical_cores
 from conveyor.engines.processes.crew import Crew
 from conveyor.engines.processes.look import remember
+from conveyor.engines.processes.stall import StallWatch
 from conveyor.engines.pulling import Pulled, may_wait
 from conveyor.engines.running import measured_by, so_far
 from conveyor.engines.samples import Sample
@@ -63,8 +64,17 @@ def _need_descriptors(plan: Plan) -> None:
 class Processes(Live[Any]):
     """A pipeline on worker processes."""
 
-    def __init__(self, graph: Graph, *, ordered: bool, processes: int | None, warm: bool) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        ordered: bool,
+        processes: int | None,
+        stalled: float | None,
+        warm: bool,
+    ) -> None:
         super().__init__(graph)
+        self._stalled = stalled
         is_auto = any(isinstance(node, ForkNode) and node.auto for node in graph.nodes)
         self._cores = physical_cores() if is_auto else 1
         self.plan = make(graph, ordered=ordered, processes=processes, cores=self._cores)
@@ -85,6 +95,7 @@ class Processes(Live[Any]):
         if self._crew is None and not self._is_closed:
             _need_descriptors(self.plan)
             crew = Crew(self.plan, cores=self._cores, warm=self._warm)
+            crew.stalls = StallWatch(crew, self._stalled)
             remember(crew)
             crew.start()
             self._crew = crew

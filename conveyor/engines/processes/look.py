@@ -13,15 +13,16 @@ from conveyor.engines.processes.crew import Crew
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.recorder import Gauge
 from conveyor.engines.processes.stacks import ask
+from conveyor.engines.processes.vitals import ENDED, STOPPED, condition
 
-State = Literal["starting", "busy", "starved", "blocked"]
+State = Literal["starting", "busy", "starved", "blocked", "elsewhere"]
 
 _STATES: dict[int, State] = {
     GONE: "starting",
     BUSY: "busy",
     STARVED: "starved",
     BLOCKED: "blocked",
-    ELSEWHERE: "starved",
+    ELSEWHERE: "elsewhere",
 }
 
 _crews: WeakSet[Crew] = WeakSet()
@@ -33,22 +34,34 @@ class Sight:
 
     Attributes:
         worker: its name in the plan.
+        stage: the element that it belongs to.
         pid: its process; None for what is in the caller's.
-        state: ``"starting"``, ``"busy"``, ``"starved"`` (it waits for something to do), or
-            ``"blocked"`` (it waits for room to give on what it has done).
+        state: ``"starting"``, ``"busy"``, ``"starved"`` (it waits for something to do),
+            ``"blocked"`` (it waits for room to give on what it has done), or ``"elsewhere"`` (it
+            waits for its turn in its process).
         seconds: for how long; None where that is not known.
         item: a short repr of the item that it has in work, if that is known.
         waits_for: the workers that could end its waiting: those before it, or those behind.
+        why: why it waits, where that is for no other worker.
+        is_source: whether it makes the items, in a process of its own.
         condition: what the system says of the process, where that is more than that it lives.
     """
 
     worker: str
+    stage: str
     pid: int | None
     state: State
     seconds: float | None
     item: str | None
     waits_for: tuple[str, ...]
+    why: str | None = None
+    is_source: bool = False
     condition: str | None = None
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether others may be waiting for it, rather than it for others."""
+        return self.state in ("busy", "starting") or self.condition == STOPPED
 
 
 def remember(crew: Crew) -> None:
@@ -58,13 +71,37 @@ def remember(crew: Crew) -> None:
 
 def pipelines() -> list[list[Sight]]:
     """What is to be seen of each pipeline whose workers live."""
-    return [list(_sights(crew)) for crew in list(_crews) if crew._hands]
+    return [sights(crew) for crew in list(_crews) if crew._hands]
 
 
-def stacks() -> dict[int, str]:
+def all_stacks() -> dict[int, str]:
     """The stacks of all workers that tell them, by their process ids."""
-    hands = [hand for crew in list(_crews) for hand in crew._hands.values()]
-    return ask({hand.process.pid: hand.process for hand in hands})
+    return _stacks([hand for crew in list(_crews) for hand in crew._hands.values()])
+
+
+def stacks(crew: Crew) -> dict[int, str]:
+    """The stacks of the workers of one pipeline, by their process ids, where they tell them."""
+    return _stacks(list(crew._hands.values()))
+
+
+def sights(crew: Crew) -> list[Sight]:
+    """What is to be seen of one pipeline."""
+    return list(_sights(crew))
+
+
+def _stacks(hands: list[Hand]) -> dict[int, str]:
+    """Ask those that can answer: one that is stopped, has ended or is about to does not."""
+    asked: dict[Hand, bool] = {}
+    for hand in hands:
+        with suppress(ValueError):  # its recorder has been closed: it has just ended
+            asked[hand] = hand.recorder.listens and not hand.has_taken_leave
+    return ask(
+        {
+            hand.process: hand._memory
+            for hand, listens in asked.items()
+            if listens and condition(hand.process.pid) not in (STOPPED, ENDED)
+        }
+    )
 
 
 def _sights(crew: Crew) -> Iterator[Sight]:
@@ -75,30 +112,46 @@ def _sights(crew: Crew) -> Iterator[Sight]:
             with suppress(ValueError):  # its recorder has been closed: it has just ended
                 yield _of_process(crew, number, hand)
         elif worker.kind == "feed":
-            state, seconds = _state(crew._gauge)
-            yield Sight(worker.name, None, state, seconds, None, _waits_for(crew, number, state))
+            yield _sight(crew, number, crew._gauge)
         elif worker.kind == "sink":
             before = _waits_for(crew, number, "starved")
-            yield Sight(worker.name, None, "starved", None, None, before)
+            yield Sight(worker.name, worker.element, None, "starved", None, None, before)
 
 
 def _of_process(crew: Crew, number: int, hand: Hand) -> Sight:
-    state, seconds = _state(hand.recorder.gauge(number))
-    has_item = state == "busy" and hand.recorder.worker == number
+    gauge = hand.recorder.gauge(number)
+    has_item = gauge.state[0] == BUSY and hand.recorder.worker == number
+    item = hand._in_work()[1] if has_item else None
+    return _sight(crew, number, gauge, hand.process.pid, item)
+
+
+def _sight(
+    crew: Crew, number: int, gauge: Gauge, pid: int | None = None, item: str | None = None
+) -> Sight:
+    worker, (code, seconds) = crew.plan.workers[number], gauge.state
+    state = _STATES[code]
     return Sight(
-        crew.plan.workers[number].name,
-        hand.process.pid,
+        worker.name,
+        worker.element,
+        pid,
         state,
-        seconds,
-        hand._in_work()[1] if has_item else None,
+        seconds if code else None,
+        item,
         _waits_for(crew, number, state),
-        _condition(hand.process.pid),
+        _why(crew, state) if number == 0 else None,
+        worker.kind == "source",
+        None if pid is None else condition(pid),
     )
 
 
-def _state(gauge: Gauge) -> tuple[State, float | None]:
-    code, seconds = gauge.state
-    return _STATES[code], seconds if code else None
+def _why(crew: Crew, state: State) -> str | None:
+    """Why what begins the pipeline waits, where that is for no other worker."""
+    feed = crew._feed
+    if state == "blocked" and crew.under_way >= crew.window:
+        return f"{crew.under_way} batches are under way, and no more may be"
+    if state == "starved" and feed is not None:
+        return "it waits for the caller's items" if feed.awaits_items else "it has given all items"
+    return None
 
 
 def _waits_for(crew: Crew, number: int, state: State) -> tuple[str, ...]:
@@ -113,13 +166,3 @@ def _waits_for(crew: Crew, number: int, state: State) -> tuple[str, ...]:
         case _:
             found = []
     return tuple(plan.workers[one].name for one in found)
-
-
-def _condition(pid: int) -> str | None:
-    import psutil
-
-    try:
-        status = psutil.Process(pid).status()
-    except psutil.NoSuchProcess:
-        return "ended"
-    return None if status in (psutil.STATUS_RUNNING, psutil.STATUS_SLEEPING) else status

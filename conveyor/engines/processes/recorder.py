@@ -14,7 +14,7 @@ from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from resource import RUSAGE_SELF, getrusage
 from time import perf_counter_ns
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from conveyor.engines import counters
 from conveyor.engines.counters import (
@@ -32,6 +32,7 @@ from conveyor.engines.counters import (
 )
 from conveyor.engines.histogram import Times
 from conveyor.engines.processes.large import Parcel
+from conveyor.engines.processes.noted import Noter
 from conveyor.engines.tape import Tape
 from conveyor.flow.progress import Entry
 
@@ -46,9 +47,10 @@ _ROOM = 256 << 10
 # where nothing is in work; the number of items in the batch; the bytes of its payload, or 0 where
 # it had no room; the items that a source has made in this run; whether the run is traced, which
 # the parent writes before the run begins; how many items of the batch were done before, which the
-# index does not count; the link that it came by, and its position there.
+# index does not count; the link that it came by, and its position there; whether the worker
+# answers when it is asked for its stacks.
 _INDEX, _SPAN, _DEADLINE, _WORKER, _COUNT, _BYTES, _MADE, _TRACED = range(8)
-_FIRST, _LINK, _POSITION = range(8, 11)
+_FIRST, _LINK, _POSITION, _LISTENS = range(8, 12)
 
 _TIMED = 8
 """The fields of a gauge that a look at the load needs are the first ones."""
@@ -201,6 +203,11 @@ class Gauge:
         since = self._fields[SINCE]
         return self._fields[STATE], (perf_counter_ns() - since) / 1e9
 
+    @property
+    def pulse(self) -> bytes:
+        """What changes whenever it takes something, begins to wait, or gets on."""
+        return bytes(self._fields[: SINCE + 1])
+
     def read(self) -> Reading:
         """What it shows now of its load."""
         fields = list(self._fields[:_TIMED])
@@ -248,6 +255,7 @@ class Recorder:
         self._payload = self._view[behind:]
         self._paused = 0
         """The worker whose batch waits, as `fields` have it; 0 where there is none."""
+        self._noter = Noter()
 
     def gauge(self, worker: int) -> Gauge:
         """The gauge of a worker of this process."""
@@ -292,6 +300,10 @@ class Recorder:
         """Note that what a worker had in work is in work again, if nothing else was meanwhile."""
         self.fields[_WORKER] = self._paused if self._paused == worker + 1 else 0
 
+    def note(self, items: list[Any]) -> bytes | None:
+        """What to note of the items of a batch that has no bytes."""
+        return self._noter.note(items)
+
     def end(self) -> None:
         """Note that nothing is in work."""
         self.fields[_WORKER] = 0
@@ -318,6 +330,21 @@ class Recorder:
     @is_traced.setter
     def is_traced(self, is_traced: bool) -> None:
         self.fields[_TRACED] = is_traced
+
+    @property
+    def listens(self) -> bool:
+        """Whether the worker answers when it is asked for its stacks."""
+        return bool(self.fields[_LISTENS])
+
+    @listens.setter
+    def listens(self, listens: bool) -> None:
+        self.fields[_LISTENS] = listens
+
+    @property
+    def pulse(self) -> bytes:
+        """What changes whenever an item goes into work, or is done."""
+        gauges = (Gauge(fields).pulse for fields in self._gauges.values())
+        return b"".join((bytes(self.fields), *gauges))
 
     def tape(self, worker: int) -> Tape | None:
         """Where a worker keeps what it does in this run, if that is traced."""
@@ -349,7 +376,7 @@ class Recorder:
 
     def forget(self) -> None:
         """Let nothing be in work: who had that is gone."""
-        self.fields[_WORKER] = self.fields[_DEADLINE] = 0
+        self.fields[_WORKER] = self.fields[_DEADLINE] = self.fields[_LISTENS] = 0
 
     @property
     def payload(self) -> bytes:

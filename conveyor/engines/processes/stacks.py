@@ -1,4 +1,4 @@
-"""The stacks of workers, for a test that hangs: a worker writes its own when it is asked.
+"""The stacks of workers: each writes its own when it is asked, behind its recorder's memory.
 
 It is asked by a signal that the interpreter answers in C, so also one that is inside of a call
 that never returns tells where it is.
@@ -10,60 +10,60 @@ import faulthandler
 import os
 import signal
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping
 
 from conveyor.engines.processes.launch import WorkerProcess
+from conveyor.engines.processes.recorder import Recorder
 
-FOLDER = "CONVEYOR_STACKS"
-"""The variable that says where the files are. Where it is not set, workers do not listen."""
+SIGNAL = signal.SIGRTMAX - 1
+"""One that the user's code has hardly a use of its own for."""
 
-PATIENCE = 2.0
-"""Seconds that workers have to answer. One that is stopped never does."""
+PATIENCE = 1.0
+"""Seconds that workers have to answer."""
 
 _PAUSE = 0.02
 _CALM = 3
 
 
-def listen() -> None:
-    """In a worker: answer from now on, if anybody is going to ask."""
-    folder = os.environ.get(FOLDER)
-    if not folder:
-        return
-    path = _file(Path(folder), os.getpid())
-    unready = path.with_suffix(".unready")
-    try:
-        # It stays open as long as the process lives.
-        faulthandler.register(signal.SIGUSR2, unready.open("wb"), all_threads=True)
-        # Now the signal no longer ends this process, and whoever asks may know.
-        unready.rename(path)
-    except OSError:
-        return  # the folder is gone, and who would have asked with it
+def listen(memory: int, recorder: Recorder) -> None:
+    """In a worker: answer from now on.
+
+    Args:
+        memory: the descriptor of the recorder's memory; it stays open as long as the process lives.
+        recorder: where those who ask see that the signal does not end this process.
+    """
+    os.lseek(memory, 0, os.SEEK_END)
+    faulthandler.register(SIGNAL, memory, all_threads=True)
+    recorder.listens = True
 
 
-def ask(workers: Mapping[int, WorkerProcess]) -> dict[int, str]:
-    """In the caller: the stacks of worker processes, by the keys of these, where they answer."""
-    folder = os.environ.get(FOLDER)
-    if not folder:
-        return {}
-    files = {number: _file(Path(folder), worker.pid) for number, worker in workers.items()}
-    asked = [number for number, file in files.items() if file.exists()]
-    for number in asked:
-        workers[number].send_signal(signal.SIGUSR2)
-    _wait_until_calm([files[number] for number in asked])
-    texts = {number: files[number].read_text("utf-8", "replace").strip() for number in asked}
-    return {number: text for number, text in texts.items() if text}
+def ask(workers: Mapping[WorkerProcess, int]) -> dict[int, str]:
+    """In the caller: the stacks of workers that listen, by their process ids, where they answer.
+
+    Args:
+        workers: each with the descriptor of its recorder's memory.
+    """
+    before = {worker: _size(memory) for worker, memory in workers.items()}
+    for worker in workers:
+        worker.send_signal(SIGNAL)
+    _wait_until_calm(workers.values(), before.values())
+    texts = {
+        worker.pid: os.pread(memory, _size(memory) - before[worker], before[worker])
+        for worker, memory in workers.items()
+    }
+    return {pid: text.decode("utf-8", "replace").strip() for pid, text in texts.items() if text}
 
 
-def _wait_until_calm(files: list[Path]) -> None:
-    """Wait until all files have something in them, and grow no more."""
-    until, calm, before = time.monotonic() + PATIENCE, 0, list[int]()
+def _wait_until_calm(memories: Collection[int], before: Collection[int]) -> None:
+    """Wait until something is behind all of them, and they grow no more."""
+    until, calm, last = time.monotonic() + PATIENCE, 0, list(before)
     while calm < _CALM and time.monotonic() < until:
-        sizes = [file.stat().st_size for file in files]
-        calm = calm + 1 if all(sizes) and sizes == before else 0
-        before = sizes
+        sizes = [_size(memory) for memory in memories]
+        have_all = all(now > then for now, then in zip(sizes, before, strict=True))
+        calm = calm + 1 if have_all and sizes == last else 0
+        last = sizes
         time.sleep(_PAUSE)
 
 
-def _file(folder: Path, pid: int) -> Path:
-    return folder / f"{pid}.txt"
+def _size(memory: int) -> int:
+    return os.fstat(memory).st_size

@@ -230,7 +230,6 @@ class _Worker:
         drain = redirect(lambda stream, text: self._say(PRINTED, stream, text), self._stop.held)
         if sys.__stderr__ is not None:
             faulthandler.enable(sys.__stderr__)
-        listen()
         failed = False
         try:
             with self._stop.armed():
@@ -311,7 +310,9 @@ class _Worker:
         plan = orders.plan
         here = [n for n, planned in enumerate(plan.workers) if planned.process == orders.process]
         take_shared(plan.workers[here[0]].element, orders.shared)
-        self._recorder = Recorder(self._control.fds.popleft(), here)
+        memory = self._control.fds.popleft()
+        self._recorder = Recorder(os.dup(memory), here)
+        listen(memory, self._recorder)
         if orders.region is not None:
             may_leave = any(plan.workers[number].slot is not None for number in here)
             self._memory = Memory(
