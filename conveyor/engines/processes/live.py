@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import weakref
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from multiprocessing import util
 from pathlib import Path
@@ -21,7 +21,7 @@ from conveyor.engines.processes.look import remember
 from conveyor.engines.pulling import Pulled, may_wait
 from conveyor.engines.running import measured_by, so_far
 from conveyor.engines.samples import Sample
-from conveyor.engines.stats import Stats, Width, account
+from conveyor.engines.stats import Placed, Stats, Width, account
 from conveyor.engines.tape import Lane, Tape, Traced
 from conveyor.errors import UsageError
 from conveyor.graph import ForkNode, Graph
@@ -73,6 +73,7 @@ class Processes(Live[Any]):
         self._accounts = Accounts()
         self._widths: dict[str, list[Width]] = {}
         self._restarts: Mapping[str, int] = {}
+        self._placed: Sequence[Placed] = ()
         self._tapes: list[Tape] = []
         self._counted: list[Counted] = []
         self._samples: list[Sample] = []
@@ -115,7 +116,7 @@ class Processes(Live[Any]):
     def _keep(self, crew: Crew) -> None:
         """Keep what a crew knows of the run that has ended."""
         self._accounts, self._widths, self._tapes = crew.accounts, crew.load.widths, crew.tapes
-        self._restarts = crew.restarts
+        self._restarts, self._placed = crew.restarts, crew.mover.watch.placed
 
     def _release(self) -> Crew | None:
         """Give up the crew, to whoever ends it; a forked copy of this process may not."""
@@ -152,6 +153,7 @@ class Processes(Live[Any]):
             widths={fork: tuple(history) for fork, history in widths.items()},
             counted=counted,
             samples=tuple(crew.sampler.samples) if crew is not None else (),
+            placed=tuple(crew.mover.watch.placed) if crew is not None else (),
         )
 
     def _account(self, elapsed: float, given: int) -> Stats:
@@ -166,6 +168,7 @@ class Processes(Live[Any]):
             counted=self._counted,
             samples=self._samples,
             restarts=self._restarts,
+            placed=self._placed,
         )
 
     def _traced(self) -> Traced:
