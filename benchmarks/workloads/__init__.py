@@ -13,6 +13,7 @@ from benchmarks.workloads.memory import MEMORY
 from benchmarks.workloads.replicate import REPLICATE
 from benchmarks.workloads.restarts import RESTARTS
 from benchmarks.workloads.scale import SCALE_BRANCHES, SCALE_ITEMS, SCALE_STAGES
+from benchmarks.workloads.shared import SHARED
 from benchmarks.workloads.startup import STARTUP
 from benchmarks.workloads.warm import WARM_RUN
 
@@ -35,5 +36,6 @@ WORKLOADS: dict[str, Workload] = {
         SCALE_STAGES,
         SCALE_BRANCHES,
         RESTARTS,
+        SHARED,
     )
 }
