@@ -174,8 +174,9 @@ def _about_processes(plan: Plan, asked: Asked) -> Iterator[str]:
         if plan.is_shared:
             yield (
                 "that is at first: once the run has shown how long each worker takes, neighbours "
-                "share so that the work is even; those with a setup or teardown stay where they "
-                "are, and so do those that keep state, and what counts turns for a join"
+                "share so that the work is even; those with a setup or teardown, which are spread "
+                "at first, stay where they are, and so do those that keep state, and what counts "
+                "turns for a join"
             )
         elif plan.processes > 1:
             yield "workers that may be started again stay where they are, whatever work they have"

@@ -150,7 +150,7 @@ def test_a_heavy_step_ends_alone_in_its_process():
     assert names(results.stats) == [BY_COUNT, BY_WORK]
     assert results == list(range(2, len(results) + 2))
     reasons = [one.reason for one in results.stats.placed]
-    assert reasons[0] == "at first: as many workers each"
+    assert reasons[0] == "at first: by their number"
     assert reasons[1].startswith("process 1 had ")
 
 
@@ -249,6 +249,13 @@ def test_a_step_with_a_setup_stays_where_that_was():
     assert len({pid for _, *pids in results for pid in pids}) == 1
 
 
+def test_steps_with_a_setup_begin_in_processes_of_their_own():
+    results = (Open(0) >> Open(0) >> Step(0) >> Step(0)).run([0], processes=2)
+    (((_, pid, _), other, _),) = results
+    assert pid != other
+    assert names(results.stats) == [(("open",), ("open.2", "step", "step.2"))]
+
+
 def test_between_runs_a_step_is_moved_whose_state_begins_anew():
     with uneven(Total).open(processes=2) as live:
         first, second, third = (live.run(range(60)) for _ in range(3))
@@ -278,10 +285,9 @@ def test_workers_move_around_forks_and_joins(ordered):
     fork = (Add(1) >> Add(1)) * (Pipe() >> Add(3) % 2) & Join("ordered")
     pipeline = Step(5) >> Add(3) >> fork >> Add(1)
     with pipeline.open(processes=3, ordered=ordered) as live:
-        items = list(range(60))
-        results = live.run(items)
-        assert live.run(items) == results
+        results = live.run(until_moved(live))
     assert len(results.stats.placed) > 1
+    items = range(results.stats.total.items_in)
     assert results == pipeline.run(items, engine="inline")
 
 

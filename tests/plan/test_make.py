@@ -87,6 +87,15 @@ def test_whoever_may_come_to_a_process_is_hosted_there(case, processes):
         assert plan.hosted(process) == (hired if plan.is_shared else own)
 
 
+def test_those_that_are_settled_are_spread_first():
+    chain = same >> same >> same >> same >> same >> same
+    graph = chain.compile()
+    plan = make(graph, ordered=False, processes=2, cores=2, settled={"abs.5", "abs.6"})
+    assert [worker.process for worker in plan.workers] == [PARENT, 0, 0, 0, 0, 0, 1, PARENT]
+    plan = make(graph, ordered=False, processes=3, cores=2, settled={"abs", "abs.2", "abs.5"})
+    assert [worker.process for worker in plan.workers] == [PARENT, 0, 1, 1, 1, 2, 2, PARENT]
+
+
 def test_what_counts_turns_has_to_stay():
     work = same >> (Pipe() >> same % 2) * same & Join("ordered") >> same >> same
     plan = planned(work, processes=3)

@@ -19,6 +19,7 @@ import cloudpickle
 from conveyor.dsl.processor import Processor, Wrapped
 from conveyor.engines.processes.wire import Shipper
 from conveyor.engines.stage import Stage
+from conveyor.graph import Graph
 
 MOST_BYTES = 1 << 20
 """Of processors that know more, it is not known whether they have changed: to look takes long."""
@@ -33,7 +34,7 @@ class Knowledge:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self.has_setup = any(_overrides(stage.processor, m) for m in ("setup", "teardown"))
+        self.has_setup = _is_settled(stage.processor)
         """Whether it does something when it begins or ends in a process."""
         self._before = None if self.has_setup else _digest(stage.processor)
 
@@ -42,8 +43,20 @@ class Knowledge:
         return self._before is not None and _digest(self._stage.processor) == self._before
 
 
+def settled(graph: Graph) -> frozenset[str]:
+    """The processors, by the ids of their nodes, that do something when they begin or end."""
+    return frozenset(
+        node.id for node in graph.processors if node.kind != "feed" and _is_settled(node.processor)
+    )
+
+
+def _is_settled(processor: Any) -> bool:
+    return any(_overrides(processor, method) for method in ("setup", "teardown"))
+
+
 def _overrides(processor: Processor[Any, Any], method: str) -> bool:
-    return getattr(type(processor), method) is not getattr(Processor, method)
+    function = getattr(getattr(processor, method), "__func__", None)
+    return function is not getattr(Processor, method)
 
 
 class _TooMuchError(Exception):

@@ -17,6 +17,7 @@ from conveyor.engines.letters import Failures
 from conveyor.engines.processes.actor import Accounts
 from conveyor.engines.processes.cores import physical_cores
 from conveyor.engines.processes.crew import Crew
+from conveyor.engines.processes.knowledge import settled
 from conveyor.engines.processes.look import remember
 from conveyor.engines.pulling import Pulled, may_wait
 from conveyor.engines.running import measured_by, so_far
@@ -67,7 +68,13 @@ class Processes(Live[Any]):
         super().__init__(graph)
         is_auto = any(isinstance(node, ForkNode) and node.auto for node in graph.nodes)
         self._cores = physical_cores() if is_auto else 1
-        self.plan = make(graph, ordered=ordered, processes=processes, cores=self._cores)
+        self.plan = make(
+            graph,
+            ordered=ordered,
+            processes=processes,
+            cores=self._cores,
+            settled=settled(graph),
+        )
         self._warm = warm
         self._crew: Crew | None = None
         self._accounts = Accounts()

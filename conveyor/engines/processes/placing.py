@@ -24,7 +24,7 @@ BATCHES = 4
 WORK_SECONDS = 0.05
 """Seconds of work that must have been measured, of all workers together."""
 
-AT_FIRST = "at first: as many workers each"
+AT_FIRST = "at first: by their number"
 KEPT = "as the run before left it"
 
 
