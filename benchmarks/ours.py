@@ -23,8 +23,14 @@ def chain(*functions: Callable[[Any], Any]) -> Element[Any, Any]:
     return reduce(rshift, map(Processor, functions))
 
 
-def run_warm(pipeline: Element[Any, Any], first: Iterable[Any], items: Iterable[Any]) -> Run:
+def run_warm(
+    pipeline: Element[Any, Any],
+    first: Iterable[Any],
+    items: Iterable[Any],
+    *,
+    processes: int | None = None,
+) -> Run:
     """Time a run of the items, on processes that ``first`` has shown to be up."""
-    with pipeline.open() as live:
+    with pipeline.open(processes=processes) as live:
         live.run(first)
         return timed(lambda: live.run(items))

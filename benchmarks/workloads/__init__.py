@@ -14,6 +14,7 @@ from benchmarks.workloads.replicate import REPLICATE
 from benchmarks.workloads.restarts import RESTARTS
 from benchmarks.workloads.scale import SCALE_BRANCHES, SCALE_ITEMS, SCALE_STAGES
 from benchmarks.workloads.seeing import SEEING
+from benchmarks.workloads.shared import SHARED
 from benchmarks.workloads.startup import STARTUP
 from benchmarks.workloads.warm import WARM_RUN
 
@@ -37,5 +38,6 @@ WORKLOADS: dict[str, Workload] = {
         SCALE_BRANCHES,
         RESTARTS,
         SEEING,
+        SHARED,
     )
 }

@@ -22,10 +22,11 @@ GONE = 0
 OUT, FILTERED, SKIPPED, DEAD, ADDED, RETRIED, BYTES_IN, BYTES_OUT = range(8, 16)
 """What became of the items, as in an account, and the bytes of what came and went pickled."""
 
-PICKLING, CPU, QUEUED, PEAK, SERVICE = range(16, 21)
+PICKLING, CPU, QUEUED, PEAK, SERVICE, WORK = range(16, 22)
 """Nanoseconds of pickling and unpickling; of CPU time, of the process; in which it could have run
 and had no core; the most memory that the process had, in KiB; nanoseconds in which items were
-processed."""
+processed; and of all work but pickling, without those in which there was no core for it, where
+workers share a process."""
 
 TIMES = 24
 """Where the histogram of the times of items begins."""

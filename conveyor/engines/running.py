@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 from conveyor.engines.samples import Sample
-from conveyor.engines.stats import Account, Counted, Stats, Width, total_account
+from conveyor.engines.stats import Account, Counted, Placed, Stats, Width, total_account
 from conveyor.graph import ForkNode, Graph, JoinNode, OutputNode, ProcessorNode
 from conveyor.graph.check import topological
 
@@ -20,6 +20,7 @@ def so_far(
     widths: Mapping[str, Sequence[Width]] | None = None,
     counted: Sequence[Counted] = (),
     samples: Sequence[Sample] = (),
+    placed: Sequence[Placed] = (),
 ) -> Stats:
     """The account up to now. It need not balance, since items are under way.
 
@@ -31,11 +32,22 @@ def so_far(
         widths: how wide forks that follow the load were.
         counted: what each worker counted.
         samples: how it went over the time.
+        placed: which workers shared a process.
     """
     accounts = _accounts(graph, measured, given)
     start = next(node.id for node in graph.processors if node.kind != "processor")
     total = total_account(accounts, accounts[start].items_in)
-    return Stats(graph, accounts, total, elapsed, widths or {}, counted, samples, is_complete=False)
+    return Stats(
+        graph,
+        accounts,
+        total,
+        elapsed,
+        widths or {},
+        counted,
+        samples,
+        is_complete=False,
+        placed=placed,
+    )
 
 
 def measured_by(counted: Sequence[Counted]) -> dict[str, Account]:

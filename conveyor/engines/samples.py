@@ -115,6 +115,10 @@ class Sampler:
         self._before = {**self._before, **shown}
         self._keep(now)
 
+    def forget(self, worker: int) -> None:
+        """A worker has gone, once it has been looked at, and may come again, and begin anew."""
+        self._before = {n: one for n, one in self._before.items() if n != worker}
+
     def _keep(self, now: float) -> None:
         self.samples.append(Sample(now - self._began, dict(self._flows)))
         if len(self.samples) > MOST:

@@ -74,6 +74,30 @@ class Width:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Which workers shared a process from some time on, where `processes` is set.
+
+    Attributes:
+        since: seconds from the start of the run.
+        processes: for each process, the names of its workers.
+        reason: why they were placed so.
+    """
+
+    since: float
+    processes: Sequence[Sequence[str]]
+    reason: str
+
+    @property
+    def shared(self) -> str:
+        """Who shares a process, on one line."""
+        return " | ".join(map(", ".join, self.processes))
+
+    def __str__(self) -> str:
+        """Who shares a process, since when, and why, on one line."""
+        return f"processes: {self.shared} from {self.since:.3f} s, {self.reason}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures(Account):
     """An account, and how the time went. Of several workers it is the sum.
@@ -207,6 +231,7 @@ class Stats:
         counted: what each worker counted.
         samples: how it went over the time, at up to 256 times; none of the inline engine.
         restarts: for elements whose workers were started again, how often.
+        placed: where workers share processes, which of them did when, and why.
         is_complete: whether the run has come to its end. While it runs, items that are under way
             are in ``items_in`` and in nothing else, the counts of a worker may be a batch
             behind, and those of forks and joins follow from their neighbours'.
@@ -221,6 +246,7 @@ class Stats:
     samples: Sequence[Sample] = ()
     is_complete: bool = True
     restarts: Mapping[str, int] = field(default_factory=dict[str, int])
+    placed: Sequence[Placed] = ()
 
     @cached_property
     def elements(self) -> Mapping[str, ElementStats]:
@@ -261,6 +287,7 @@ class Stats:
             "total": asdict(self.total),
             "elapsed": self.elapsed,
             "processes": self.processes,
+            "placed": [asdict(one) for one in self.placed],
             "widths": {
                 fork: [asdict(one) for one in history] for fork, history in self.widths.items()
             },
@@ -339,6 +366,7 @@ def account(
     counted: Sequence[Counted] = (),
     samples: Sequence[Sample] = (),
     restarts: Mapping[str, int] | None = None,
+    placed: Sequence[Placed] = (),
 ) -> Stats:
     """The account of a run from what was counted where items can come, go or choose their way.
 
@@ -355,6 +383,7 @@ def account(
         restarts: for elements whose workers were started again, how often.
         counted: what each worker counted.
         samples: how it went over the time.
+        placed: which workers shared a process.
 
     Raises:
         AccountError: items were lost or doubled, in an element or between two.
@@ -393,7 +422,15 @@ def account(
     ordered = {node.id: elements[node.id] for node in graph.nodes}
     total = total_account(ordered, sum(entered.values()))
     stats = Stats(
-        graph, ordered, total, elapsed, widths or {}, counted, samples, restarts=restarts or {}
+        graph,
+        ordered,
+        total,
+        elapsed,
+        widths or {},
+        counted,
+        samples,
+        restarts=restarts or {},
+        placed=placed,
     )
     problems += _differ(f"output: {given} were given", given, "came", [stats.total.items_out])
     if problems:

@@ -18,6 +18,7 @@ def table(stats: Stats) -> str:
         for fork, history in stats.widths.items()
         for one in history
     ]
+    lines += map(str, stats.placed)
     elapsed = f"{stats.elapsed:.3f} s" + ("" if stats.is_complete else " so far")
     return "\n\n".join([*blocks, "\n".join([*lines, elapsed])])
 

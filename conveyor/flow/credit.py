@@ -44,6 +44,12 @@ class Credit:
         self.service = 0.0
         """Seconds per item that the slowest stage from here on takes; 0 while unknown."""
 
+    def renewed(self) -> Credit:
+        """The account of the link that takes the place of this one; nothing is on it."""
+        fresh = Credit(self.capacity, self.frames)
+        fresh.service = self.service
+        return fresh
+
     def admits(self, items: int, size: int = 0) -> bool:
         """Whether a frame of so many items and bytes may be sent now."""
         if not self._sent:

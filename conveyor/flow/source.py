@@ -42,11 +42,13 @@ class Window:
         """Begin a run, with batch 0."""
         self.sent = 0
         self.retired = 0
+        self.is_held = False
+        """Whether no more is to be sent for now, the end of the stream included."""
 
     @property
     def is_open(self) -> bool:
         """Whether another batch may be sent."""
-        return self.sent - self.retired < self.limit
+        return not self.is_held and self.sent - self.retired < self.limit
 
     @property
     def is_idle(self) -> bool:

@@ -171,6 +171,15 @@ def _about_processes(plan: Plan, asked: Asked) -> Iterator[str]:
             names = [worker.name for worker in hired if worker.process == number]
             if len(names) > 1:
                 yield f"processes={asked.processes}: {_listed(names)} share a process"
+        if plan.is_shared:
+            yield (
+                "that is at first: once the run has shown how long each worker takes, neighbours "
+                "share so that the work is even; those with a setup or teardown, which are spread "
+                "at first, stay where they are, and so do those that keep state, and what counts "
+                "turns for a join"
+            )
+        elif plan.processes > 1:
+            yield "workers that may be started again stay where they are, whatever work they have"
 
 
 def _about_width(graph: Graph, plan: Plan, asked: Asked) -> Iterator[str]:

@@ -9,11 +9,12 @@ join has gathered would be lost with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from conveyor.errors import UsageError
 from conveyor.flow.join import LinkIn
+from conveyor.flow.place import MOST_WORKERS, placed
 from conveyor.graph import ForkNode, Graph, JoinNode, Node, OutputNode, ProcessorNode
 from conveyor.graph.check import Scopes, check
 from conveyor.plan.model import (
@@ -30,7 +31,14 @@ from conveyor.plan.model import (
 from conveyor.plan.widen import Wide, widen
 
 
-def make(graph: Graph, *, ordered: bool, processes: int | None, cores: int) -> Plan:
+def make(
+    graph: Graph,
+    *,
+    ordered: bool,
+    processes: int | None,
+    cores: int,
+    settled: Collection[str] = (),
+) -> Plan:
     """The plan of a checked graph.
 
     Args:
@@ -39,6 +47,8 @@ def make(graph: Graph, *, ordered: bool, processes: int | None, cores: int) -> P
         processes: the most worker processes, or None for one to each worker. Where it is set,
             or a worker may be started again, AUTO forks have their greatest width and keep it.
         cores: how many physical cores there are, for AUTO.
+        settled: the processors, by the ids of their nodes, that stay in the process where they
+            were set up. Where processes are shared, these are spread evenly first.
 
     Raises:
         UsageError: a worker that may be started again would share its process with one that
@@ -49,10 +59,10 @@ def make(graph: Graph, *, ordered: bool, processes: int | None, cores: int) -> P
         still = f"processes={processes} is set"
     elif any(map(_may_restart, graph.processors)):
         still = "workers may be started again"
-    plan = _Planner(widen(graph, cores, still=still), ordered=ordered).plan(processes)
+    plan = _Planner(widen(graph, cores, still=still), ordered=ordered).plan(processes, settled)
     if fixed := {one.fork for one in plan.scaled if _has_bypass(plan, one)}:
         wide = widen(graph, cores, fixed, still=still)
-        plan = _Planner(wide, ordered=ordered).plan(processes)
+        plan = _Planner(wide, ordered=ordered).plan(processes, settled)
     return plan
 
 
@@ -179,7 +189,7 @@ class _Planner:
 
     # -- the plan --
 
-    def plan(self, processes: int | None) -> Plan:
+    def plan(self, processes: int | None, settled: Collection[str]) -> Plan:
         names = self._hire()
         ways = {name: self._way_out(name) for name in names if name != "output"}
         for name in names:
@@ -187,7 +197,7 @@ class _Planner:
             self.workers[self.numbers[name]] = replace(
                 worker, way_in=self._way_in(name), way_out=ways.get(name)
             )
-        count = self._place(processes)
+        count = self._place(processes, settled)
         self._make_durable(count)
         return Plan(tuple(self.workers), tuple(self.channels), count, self.scaled, self.wide.kept)
 
@@ -310,12 +320,18 @@ class _Planner:
                 return before
         return None
 
-    def _place(self, processes: int | None) -> int:
+    def _place(self, processes: int | None, settled: Collection[str]) -> int:
         """Give each worker its process: neighbours share one where there are too few."""
         hired = [n for n, w in enumerate(self.workers) if w.kind not in ("feed", "sink")]
         count = len(hired) if processes is None else min(processes, len(hired))
-        for rank, number in enumerate(hired):
-            self.workers[number] = replace(self.workers[number], process=rank * count // len(hired))
+        places = [rank * count // len(hired) for rank in range(len(hired))]
+        stay = [self.workers[n].element in settled for n in hired]
+        if any(map(_may_restart, self.graph.processors)):
+            stay = []  # none of them moves, so nothing can be mended later
+        if count < len(hired) <= MOST_WORKERS and sum(stay) > 1:
+            places = placed([len(hired) if stays else 1 for stays in stay], places, ())
+        for number, process in zip(hired, places, strict=True):
+            self.workers[number] = replace(self.workers[number], process=process)
         return count
 
     def _make_durable(self, processes: int) -> None:

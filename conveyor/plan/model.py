@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from conveyor.flow.join import LinkIn
@@ -65,6 +65,11 @@ WayOut = int | Fan
 """The number of a channel, or a fork."""
 
 
+def counts_turns(way: WayOut) -> bool:
+    """Whether a fork in a way out numbers the frames that enter it."""
+    return isinstance(way, Fan) and (way.in_turn or any(map(counts_turns, way.branches)))
+
+
 @dataclass(frozen=True, slots=True)
 class WayIn:
     """How a worker joins what it receives.
@@ -109,6 +114,15 @@ class PlannedWorker:
     node: ProcessorNode | None = None
     slot: int | None = None
     restarts: int = 0
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it has to stay in its process: a source, or what counts the turns of frames."""
+        return (
+            self.kind != "stage"
+            or self.way_in.how != "interleave"
+            or (self.way_out is not None and counts_turns(self.way_out))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +173,41 @@ class Plan:
     def workers_with(self, slots: Collection[int]) -> list[int]:
         """The numbers of the workers that are there while ``slots`` are attached."""
         return [n for n, w in enumerate(self.workers) if w.slot is None or w.slot in slots]
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether some workers share a process, and may change it for another one.
+
+        Where processes are started again, workers stay: what outlives a process belongs to it.
+        """
+        hired = [worker for worker in self.workers if worker.process != PARENT]
+        return 1 < self.processes < len(hired) and not any(worker.restarts for worker in hired)
+
+    def hosted(self, process: int) -> list[int]:
+        """The numbers of the workers that are, or may come to be, in a worker process."""
+        return [
+            number
+            for number, worker in enumerate(self.workers)
+            if worker.process == process or (self.is_shared and worker.process != PARENT)
+        ]
+
+    def placed(self, processes: Mapping[int, int]) -> Plan:
+        """The plan with some workers, by their numbers, in other processes."""
+        workers = (
+            replace(worker, process=processes.get(number, worker.process))
+            for number, worker in enumerate(self.workers)
+        )
+        return replace(self, workers=tuple(workers))
+
+    def relaid(self, before: Plan) -> list[int]:
+        """The numbers of the channels whose ends are in other processes than they were."""
+        ends, ends_before = self._ends(), before._ends()
+        return [n for n in range(len(self.channels)) if ends[n] != ends_before[n]]
+
+    def _ends(self) -> list[tuple[int, int]]:
+        """The processes of the ends of each channel."""
+        workers = self.workers
+        return [(workers[c.source].process, workers[c.target].process) for c in self.channels]
 
     def channels_with(self, slots: Collection[int]) -> list[int]:
         """The numbers of the channels that are open while ``slots`` are attached."""

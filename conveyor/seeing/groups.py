@@ -63,7 +63,7 @@ def _group(stats: Stats, members: Sequence[str]) -> Group:
     node = graph.by_id[members[0]]
     elements = [stats.elements[name] for name in members]
     fork = _auto(graph, members[0])
-    workers = sum(len(one.workers) for one in elements)
+    workers = sum(len({worker.name for worker in one.workers}) for one in elements)
     history = stats.widths.get(fork)
     return Group(
         members=members,

@@ -171,6 +171,10 @@ def _over_time(stats: Stats) -> Iterator[str]:
         rows = [[f"{one.since:.1f} s", str(one.width), one.reason] for one in history]
         yield f"<h3>How wide {escape(fork)} was</h3>"
         yield _table([["from", "branches", "why"], *rows], kind="text")
+    if stats.placed:
+        rows = [[f"{one.since:.1f} s", one.shared, one.reason] for one in stats.placed]
+        yield "<h3>Who shared a process</h3>"
+        yield _table([["from", "processes", "why"], *rows], kind="text")
 
 
 def _tables(stats: Stats) -> Iterator[str]:

@@ -96,7 +96,9 @@ def test_who_shares_a_process_is_said():
 
     assert part(text, "process 1")[0] == "a: a"
     assert "b: b" in part(text, "process 1")
-    assert rules(text) == ["processes=2: a and b share a process"]
+    shared, why = rules(text)
+    assert shared == "processes=2: a and b share a process"
+    assert why.startswith("that is at first: ")
 
 
 def test_more_processes_than_workers_are_not_used():

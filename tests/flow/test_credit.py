@@ -40,6 +40,12 @@ class CreditRules(RuleBasedStateMachine):
             self.on_link.popleft()
         assert self.credit.service == (service or before)
 
+    @rule()
+    def lay_the_link_anew(self):
+        before, self.credit = self.credit.service, self.credit.renewed()
+        self.on_link.clear()
+        assert self.credit.service == before
+
     @invariant()
     def what_is_on_the_link_is_known(self):
         items, size = map(sum, zip(*self.on_link, strict=True)) if self.on_link else (0, 0)

@@ -36,6 +36,11 @@ class WindowRules(RuleBasedStateMachine):
         self.window.begin()
         self.under_way = 0
         self.numbers: list[int] = []
+        self.is_held = False
+
+    @rule(is_held=st.booleans())
+    def hold(self, is_held):
+        self.window.is_held = self.is_held = is_held
 
     @precondition(lambda self: self.window.is_open)
     @rule()
@@ -51,8 +56,8 @@ class WindowRules(RuleBasedStateMachine):
         self.under_way -= 1
 
     @invariant()
-    def the_window_is_open_while_there_is_room(self):
-        assert self.window.is_open == (self.under_way < self.limit)
+    def the_window_is_open_while_there_is_room_and_it_is_not_held(self):
+        assert self.window.is_open == (self.under_way < self.limit and not self.is_held)
 
     @invariant()
     def batches_are_numbered_from_0_and_none_is_the_last(self):

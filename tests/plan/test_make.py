@@ -64,6 +64,45 @@ def test_processes_are_bounded_even_and_shared_by_neighbours(case, processes):
     assert not sizes or max(sizes) - min(sizes) <= 1
 
 
+@given(runnables(), st.integers(2, 4), st.data())
+def test_the_channels_of_those_who_move_are_laid_anew_and_no_others(case, processes, data):
+    plan = planned(case.pipeline(), processes=processes)
+    hired = [n for n, w in enumerate(plan.workers) if w.process != PARENT]
+    moves = {n: data.draw(st.integers(0, plan.processes - 1)) for n in hired}
+    moved = {n for n, process in moves.items() if plan.workers[n].process != process}
+    after = plan.placed(moves)
+    assert {n: after.workers[n].process for n in hired} == moves
+    assert after.relaid(plan) == [
+        n for n, one in enumerate(plan.channels) if {one.source, one.target} & moved
+    ]
+
+
+@given(runnables(), st.integers(1, 4))
+def test_whoever_may_come_to_a_process_is_hosted_there(case, processes):
+    plan = planned(case.pipeline(), processes=processes)
+    hired = [n for n, w in enumerate(plan.workers) if w.process != PARENT]
+    assert plan.is_shared == (1 < plan.processes < len(hired))
+    for process in range(plan.processes):
+        own = [n for n in hired if plan.workers[n].process == process]
+        assert plan.hosted(process) == (hired if plan.is_shared else own)
+
+
+def test_those_that_are_settled_are_spread_first():
+    chain = same >> same >> same >> same >> same >> same
+    graph = chain.compile()
+    plan = make(graph, ordered=False, processes=2, cores=2, settled={"abs.5", "abs.6"})
+    assert [worker.process for worker in plan.workers] == [PARENT, 0, 0, 0, 0, 0, 1, PARENT]
+    plan = make(graph, ordered=False, processes=3, cores=2, settled={"abs", "abs.2", "abs.5"})
+    assert [worker.process for worker in plan.workers] == [PARENT, 0, 1, 1, 1, 2, 2, PARENT]
+
+
+def test_what_counts_turns_has_to_stay():
+    work = same >> (Pipe() >> same % 2) * same & Join("ordered") >> same >> same
+    plan = planned(work, processes=3)
+    bound = {worker.name for worker in plan.workers if worker.is_bound}
+    assert bound == {"abs", "abs.5", "output", "feed"}
+
+
 @given(runnables())
 def test_the_feed_and_the_sink_are_the_callers(case):
     plan = planned(case.pipeline())

@@ -18,7 +18,7 @@ from conveyor.engines.careful import kept, reloaded
 from conveyor.engines.counters import BLOCKED, BUSY, ELSEWHERE, GONE, STARVED
 from conveyor.engines.processes.large import LargeItems, Parcel, given, is_parcel
 from conveyor.engines.processes.memory import Memory
-from conveyor.engines.processes.recorder import Gauge
+from conveyor.engines.processes.recorder import Gauge, WorkMeter
 from conveyor.engines.processes.wire import dumps, pack_items, unpack_items
 from conveyor.engines.stage import Again, Batch, Part, Stage, short
 from conveyor.engines.stats import Account
@@ -58,12 +58,18 @@ class Upper(Protocol):
     def send(self, frame: Frame) -> None:
         """Send a frame."""
 
+    def close(self) -> None:
+        """Send nothing any more."""
+
 
 class Lower(Protocol):
     """The end of a channel that receives."""
 
     def grant(self, service: float, due: Due) -> None:
         """Give the credit of one frame back, and tell the service time from here on."""
+
+    def close(self) -> None:
+        """Receive nothing any more."""
 
 
 class Recording(Protocol):
@@ -165,6 +171,15 @@ class WayOutEnd:
             return
         # A frame that is over the capacity of a pipe is cut, and needs its items for that.
         self._pack = LargeItems(memory, self._readers, is_last_use=not self.outlet.bounded)
+
+    def loosen(self, channel: int) -> None:
+        """Give up the end of a channel on which nothing is; another end will take its place."""
+        end = self.ends.pop(channel)
+        end.close()
+        self.local.discard(channel)
+        for leaf in self.outlet.leaves:
+            if leaf.link == channel:
+                leaf.credit = leaf.credit.renewed()
 
     @property
     def _readers(self) -> int:
@@ -294,11 +309,21 @@ class WayInEnd:
         }
         self.memory: Memory | None = None
         self.service = 0.0
+        self._loose: set[int] = set()
+        """Channels that are open, and have no end for a moment."""
 
     def attach(self, channel: int, lower: Lower) -> None:
         """Read a channel from now on."""
         self.ends[channel] = lower
-        self._joiner.attach()
+        if channel in self._loose:
+            self._loose.remove(channel)
+        else:
+            self._joiner.attach()
+
+    def loosen(self, channel: int) -> None:
+        """Give up the end of a channel on which nothing is; another end will take its place."""
+        self.ends.pop(channel).close()
+        self._loose.add(channel)
 
     def resume(self, ends: int) -> None:
         """Go on where so many ends of the stream are done that were not the last."""
@@ -385,8 +410,12 @@ class StageActor:
             stage.times = self._gauge.times
         self.shares = False
         """Whether its process has other work, too."""
+        self.meter: WorkMeter | None = None
+        """What measures its work, where that decides about its process."""
         self.has_left = False
         """Whether it has been detached, and has given all that it had."""
+        self.is_running = False
+        """Whether the first frame of a run has come, and not yet its end."""
         self._recording = recording
         self._at = recording.fields
         self.tape: Tape | None = None
@@ -436,6 +465,7 @@ class StageActor:
 
     def _begin(self) -> None:
         """A run has begun: its first frame is there."""
+        self.is_running = True
         tape, fields = self._recording.tape(self.number), self._recording.fields
         self.tape, self._at = tape, fields if tape is None else tape.marks(fields)
         note_setup(self)
@@ -449,7 +479,15 @@ class StageActor:
         self._gauge.enter(BUSY)
 
     def _tell(self) -> None:
+        self.is_running = False
         self._told(self._counted())
+
+    def leave(self) -> list[Accounts]:
+        """Leave this process, between two frames; what was counted in a run, if there is one."""
+        if self.is_running:
+            return [self._counted()]
+        self._gauge.enter(GONE)
+        return []
 
     def _counted(self) -> Accounts:
         """What was counted in the run that ends; another one begins."""
@@ -496,8 +534,12 @@ class StageActor:
             return
         count = len(items)
         started, made, elapsed = perf_counter(), 0, 0.0
+        if self.meter is not None:
+            self.meter.start()
         for part in stage.batch(self._batch(frame, items)):
             elapsed += perf_counter() - started
+            if self.meter is not None:
+                self.meter.stop()
             made += len(part.outputs)
             if part.is_last:
                 items.clear()  # so that what was only passed on may go on as it is
@@ -505,6 +547,8 @@ class StageActor:
                     self.tape.worked()
             giving = self._give(frame, family, part, traced(scopes, part.origins))
             yield from self._blaming(part, count, giving)
+            if self.meter is not None:
+                self.meter.start()
             started = perf_counter()
         self._recording.end()
         self._gauge.note(stage)
@@ -664,6 +708,8 @@ class SourceActor:
         self.setup: Span | None = None
         self.shares = False
         """Whether its process has other work, too."""
+        self.meter: WorkMeter | None = None
+        """What measures its work, where that decides about the processes of others."""
         self._sizer = Sizer()
         self.way_out.weigh = self._sizer.weighed
         self.wake_on: Callable[[int], None] | None = None
@@ -685,6 +731,11 @@ class SourceActor:
             items = self.stage.generate()
         self._items = items
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the end of the stream has not been sent yet."""
+        return self._items is not None
+
     def _work(self) -> Coroutine:
         while True:
             self._gauge.enter(STARVED)
@@ -695,7 +746,7 @@ class SourceActor:
                 yield from self._send_all(self.stage.finish())
             # While links come and go, nobody could tell how many ends to wait for.
             self._gauge.enter(STARVED)
-            while not self._may_end():
+            while self.window.is_held or not self._may_end():
                 yield False
             yield from self.way_out.send(Frame(self.window.next_path(end=True), [], end=END))
             self._items = None
@@ -712,6 +763,8 @@ class SourceActor:
             waited, self.way_out.has_waited = self.way_out.has_waited, False
             wanted = self._sizer.size(self.way_out.outlet.service, full=waited)
             yield from self._await(items, wanted)
+            while self.window.is_held:
+                yield False
             self._gauge.enter(BUSY)
             started = self._gauge.since
             present = items.present() if isinstance(items, Arriving) else items
@@ -739,6 +792,8 @@ class SourceActor:
 
     def _pulled(self, items: Iterator[Any], wanted: int) -> list[Any]:
         """The next items; fewer than wanted where they turn out slow to come, or large."""
+        if self.meter is not None:
+            self.meter.start()
         started, batch = perf_counter(), list(islice(items, min(wanted, AT_ONCE)))
         while AT_ONCE <= len(batch) < wanted and perf_counter() - started < FULL_SECONDS:
             more = list(islice(items, min(wanted - len(batch), AT_ONCE)))
@@ -746,6 +801,8 @@ class SourceActor:
                 break
             batch += more
         self._sizer.pulled(len(batch), perf_counter() - started)
+        if self.meter is not None:
+            self.meter.stop()
         return batch
 
     def _await(self, items: Iterator[Any], wanted: int) -> Coroutine:

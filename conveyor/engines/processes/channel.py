@@ -401,6 +401,9 @@ class LocalChannel:
         """Give the credit of one frame back."""
         self._leaf.credit.taken(1, service)
 
+    def close(self) -> None:
+        """There is nothing to close."""
+
 
 class MessageEnd:
     """One end of a control connection: small pickled messages, both ways, and descriptors.

@@ -34,11 +34,13 @@ from conveyor.engines.processes.launch import fill_standard_streams
 from conveyor.engines.processes.load import LoadWatch
 from conveyor.engines.processes.memory import KEPT, Memory, create_arena
 from conveyor.engines.processes.meters import Meters
+from conveyor.engines.processes.mover import Mover
 from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.output import show
 from conveyor.engines.processes.recorder import Gauge, Reading
 from conveyor.engines.processes.wire import share, shareable, ship, unpack_error, unpack_letter
 from conveyor.engines.processes.worker import (
+    ASK,
     AT_END,
     CHANGED,
     COUNTED,
@@ -48,13 +50,19 @@ from conveyor.engines.processes.worker import (
     FAILED,
     GO,
     GOODBYE,
+    HELD,
+    HOLD,
     LOOK,
+    MOVED,
     PRINTED,
     READY,
+    RELEASE,
     RETIRED,
+    STAY,
     STOP,
     TAPED,
     Links,
+    Move,
     Orders,
     connect_locally,
     connect_lower,
@@ -154,8 +162,7 @@ class Crew:
         self.stalls: Stalls | None = None
         """Who looks whether anything moves in the run under way."""
         self._failures = Failures()
-        self._fed = 0
-        self._retired = self._sent_before = 0
+        self._fed = self.retired = self._sent_before = 0
         self._is_traced = False
         self.load = LoadWatch(plan, cores)
         self._poller = Poller()
@@ -178,6 +185,7 @@ class Crew:
         self._gauge = Gauge.alone()
         self._build_own()
         self.sampler = Sampler({n: worker.element for n, worker in enumerate(plan.workers)})
+        self.mover = Mover(self)
         self.meters = Meters(plan, self._gauge if self._feed else None, self._sink.gauge)
 
     def _build_own(self) -> None:
@@ -513,11 +521,81 @@ class Crew:
         if all(hand.is_ready for hand in change.hands):
             self._join(change)
 
+    # -- where workers are --
+
+    def hold(self) -> None:
+        """Let the source send nothing more for now."""
+        if self._feed is not None:
+            self._feed.window.is_held = True
+        else:
+            self._source.tell(HOLD)
+
+    def release(self) -> None:
+        """Let the source go on."""
+        if self._feed is not None:
+            self._feed.window.is_held = False
+        else:
+            self._source.tell(RELEASE)
+
+    @property
+    def is_feed_held(self) -> bool:
+        """Whether the items are the caller's, and nothing is under way. A source tells it.
+
+        Not where the end of the stream has been sent: then the run is over before it is held.
+        """
+        feed = self._feed
+        return feed is not None and feed.is_running and feed.window.is_idle
+
+    def work_readings(self) -> dict[int, Reading]:
+        """What the gauges show of all workers in processes."""
+        return {n: one for hand in self._hands.values() for n, one in hand.readings().items()}
+
+    def ask_all(self) -> set[int]:
+        """Ask each process who has to stay in it; the numbers of those that were asked."""
+        for hand in self._hands.values():
+            hand.tell(ASK)
+        return set(self._hands)
+
+    def move(self, moves: Mapping[int, int]) -> set[int]:
+        """Have workers in other processes from now on; the numbers of those that were told.
+
+        Nothing is on any channel. Those of the workers that move are laid anew.
+        """
+        before, self.plan = self.plan, self.plan.placed(moves)
+        relaid = self.plan.relaid(before)
+        ends = self._lay(relaid)
+        for hand in self._hands.values():
+            own = ends.pop(hand.number, [])
+            come = {n: self._shipped[n] for n, process in moves.items() if process == hand.number}
+            message = Move(moves, come, _links(own, frozenset()))
+            hand.send(message, self._given_away(own))
+        for number in relaid:
+            channel = self.plan.channels[number]
+            if self._feed is not None and self._process(channel.source) == PARENT:
+                self._feed.way_out.loosen(number)
+            if self._process(channel.target) == PARENT:
+                self._sink.way_in.loosen(number)
+        self._connect_own(frozenset(), relaid, ends.pop(PARENT, []))
+        return set(self._hands)
+
+    def moved(self, moves: Mapping[int, int]) -> None:
+        """Those who were told have done so: what they count is in other places now."""
+        self.sampler.look(monotonic(), self._all_readings())
+        for hand in self._hands.values():
+            for number in moves:
+                if number in hand.workers:
+                    self.meters.move(hand, number)
+                    self.sampler.forget(number)
+                    self._reported.pop(number, None)
+        for hand in self._hands.values():
+            hand.host(self.plan)
+
     # -- a run --
 
     def begin(self, items: Iterator[Any], failures: Failures, *, is_traced: bool) -> None:
         """Begin a run."""
         self.accounts = Accounts()
+        self.retired = 0
         self._failures = failures
         self._is_traced = is_traced
         self._kept.begin()
@@ -538,8 +616,9 @@ class Crew:
         if self._feed is not None:
             self._feed.begin(items)
         else:
-            self._retired, self._sent_before = 0, self._source.recorder.gauge(0).read().batches
+            self._sent_before = self._source.recorder.gauge(0).read().batches
             self._source.tell(GO)
+        self.mover.begin()
 
     @property
     def under_way(self) -> int:
@@ -547,14 +626,14 @@ class Crew:
         if self._feed is not None:
             return self._feed.window.sent - self._feed.window.retired
         sent = self._source.recorder.gauge(0).read().batches - self._sent_before
-        return max(0, sent - self._retired)
+        return max(0, sent - self.retired)
 
     def _retire(self) -> None:
         """Tell the source that the consumer has taken a whole batch."""
+        self.retired += 1
         if self._feed is not None:
             self._feed.window.retired += 1
         else:
-            self._retired += 1
             self._source.tell(RETIRED, 1)
 
     @property
@@ -581,6 +660,7 @@ class Crew:
             progress = feed is not None and next(feed.coroutine)
             if not progress or self._poller.is_writing or steps % LOOK == 0:
                 self._serve(progress or self._is_done or bool(sink.way_in.ready))
+        self.mover.end()
 
     def sampled(self) -> list[Sample]:
         """How the run went over the time, up to now."""
@@ -618,6 +698,7 @@ class Crew:
         if self.stalls is not None:
             self.stalls.look(now)
         self._follow_load()
+        self.mover.look()
         self._revive(self._kept.due(monotonic()))
         for hand in self._timed():
             hand.end_if_overdue()
@@ -632,6 +713,8 @@ class Crew:
             patience = min(patience, LOOK_SECONDS)
         if self.stalls is not None:
             patience = min(patience, self.stalls.patience(now))
+        if (until := self.mover.patience(now)) is not None:
+            patience = min(patience, until)
         return patience if self.watch is None else self.watch.patience(patience)
 
     def _timed(self) -> Iterator[Hand]:
@@ -666,6 +749,18 @@ class Crew:
                 self._on_counted(hand, accounts)
             case (name, tapes) if name == TAPED:
                 self.accounts.tapes += tapes
+            case other:
+                self._on_moving(hand, other)
+
+    def _on_moving(self, hand: Hand, message: tuple[Any, ...]) -> None:
+        """A worker process has sent something because workers are to change theirs."""
+        match message:
+            case (name,) if name == HELD:
+                self.mover.on_held()
+            case (name, workers) if name == STAY:
+                self.mover.on_stay(hand.number, workers)
+            case (name, accounts) if name == MOVED:
+                self.mover.on_moved(hand.number, accounts)
             case other:
                 raise AssertionError(f"a worker sent {other!r}")
 

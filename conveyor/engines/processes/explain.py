@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from conveyor.engines.processes.cores import physical_cores
+from conveyor.engines.processes.knowledge import settled
 from conveyor.engines.processes.wire import by_value, ship
 from conveyor.errors import NotPicklable
 from conveyor.graph import ForkNode, Graph
@@ -18,7 +19,13 @@ def explanation(graph: Graph, *, ordered: bool, processes: int | None) -> Explan
     """What this engine would start for a checked graph."""
     is_auto = any(isinstance(node, ForkNode) and node.auto for node in graph.nodes)
     asked = Asked(ordered, processes, physical_cores() if is_auto else 1)
-    plan = make(graph, ordered=ordered, processes=processes, cores=asked.cores)
+    plan = make(
+        graph,
+        ordered=ordered,
+        processes=processes,
+        cores=asked.cores,
+        settled=settled(graph),
+    )
     return Explanation(plan, tuple(rules(graph, plan, asked)), dict(_travels(plan)))
 
 

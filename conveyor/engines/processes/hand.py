@@ -43,6 +43,8 @@ class Hand:
         before: the one that it takes the place of, whose recorder it goes on with.
 
     Attributes:
+        workers: the numbers of its workers, and
+        stages: the elements that they are of.
         is_ready: whether its workers are set up.
         has_left: whether its workers have been detached, and have done their work.
         has_taken_leave: whether it has cleared up and is about to end.
@@ -62,11 +64,9 @@ class Hand:
         before: Hand | None = None,
     ) -> None:
         self.number = number
-        self.workers = [n for n, worker in enumerate(plan.workers) if worker.process == number]
-        self.stages = [plan.workers[n].element for n in self.workers]
         self.is_ready = self.has_left = self.has_taken_leave = False
-        nodes = (plan.workers[n].node for n in self.workers)
-        self.limits = [None if node is None else node.settings.timeout for node in nodes]
+        self.host(plan)
+        hosted = plan.hosted(number)
         self._overdue: StageTimeout | None = None
         self.region: int | None = None
         self._poller = poller
@@ -74,9 +74,9 @@ class Hand:
         self._on_message = on_message
         self._on_death = on_death
         with ExitStack() as undo:
-            self._memory: int = os.dup(before._memory) if before else create(len(self.workers))
+            self._memory: int = os.dup(before._memory) if before else create(len(hosted))
             undo.callback(os.close, self._memory)
-            self.recorder = Recorder(os.dup(self._memory), self.workers)
+            self.recorder = Recorder(os.dup(self._memory), hosted)
             undo.callback(self.recorder.close)
             self._connection, theirs = Pipe()
             undo.callback(self._connection.close)
@@ -86,6 +86,13 @@ class Hand:
         self.fd = self.process.fd
         self._oom, self._oom_counter = oom, oom.started(self.process.pid)
         self._control: MessageEnd | None = None
+
+    def host(self, plan: Plan) -> None:
+        """Have the workers that this process has in a plan."""
+        self.workers = [n for n, one in enumerate(plan.workers) if one.process == self.number]
+        self.stages = [plan.workers[n].element for n in self.workers]
+        nodes = (plan.workers[n].node for n in self.workers)
+        self.limits = [None if node is None else node.settings.timeout for node in nodes]
 
     def instruct(
         self, orders: Orders, journals: Sequence[int], ends: Sequence[int], arena: Memory | None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from conveyor.engines.processes.memory import Memory, Part, Place
-from conveyor.engines.processes.wire import PROTOCOL, _Loader, _Shipper, dumps, loads
+from conveyor.engines.processes.wire import PROTOCOL, Shipper, _Loader, dumps, loads
 from conveyor.flow.batch import Frame
 
 LARGE = 64 << 10
@@ -233,7 +233,7 @@ def _dumped_apart(value: Any, shared: Collection[type] | None) -> _Apart:
 def _by_value_apart(value: Any, shared: Collection[type] = ()) -> _Apart:
     apart = _Apart([], by_value=True)
     try:
-        _Shipper(apart, shared, apart.takes).dump(value)
+        Shipper(apart, shared, apart.takes).dump(value)
     except pickle.PicklingError:
         if not shared:
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import weakref
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from multiprocessing import util
 from pathlib import Path
@@ -17,12 +17,13 @@ from conveyor.engines.letters import Failures
 from conveyor.engines.processes.actor import Accounts
 from conveyor.engines.processes.cores import physical_cores
 from conveyor.engines.processes.crew import Crew
+from conveyor.engines.processes.knowledge import settled
 from conveyor.engines.processes.look import remember
 from conveyor.engines.processes.stall import StallWatch
 from conveyor.engines.pulling import Pulled, may_wait
 from conveyor.engines.running import measured_by, so_far
 from conveyor.engines.samples import Sample
-from conveyor.engines.stats import Stats, Width, account
+from conveyor.engines.stats import Placed, Stats, Width, account
 from conveyor.engines.tape import Lane, Tape, Traced
 from conveyor.errors import UsageError
 from conveyor.graph import ForkNode, Graph
@@ -77,12 +78,19 @@ class Processes(Live[Any]):
         self._stalled = stalled
         is_auto = any(isinstance(node, ForkNode) and node.auto for node in graph.nodes)
         self._cores = physical_cores() if is_auto else 1
-        self.plan = make(graph, ordered=ordered, processes=processes, cores=self._cores)
+        self.plan = make(
+            graph,
+            ordered=ordered,
+            processes=processes,
+            cores=self._cores,
+            settled=settled(graph),
+        )
         self._warm = warm
         self._crew: Crew | None = None
         self._accounts = Accounts()
         self._widths: dict[str, list[Width]] = {}
         self._restarts: Mapping[str, int] = {}
+        self._placed: Sequence[Placed] = ()
         self._tapes: list[Tape] = []
         self._counted: list[Counted] = []
         self._samples: list[Sample] = []
@@ -126,7 +134,7 @@ class Processes(Live[Any]):
     def _keep(self, crew: Crew) -> None:
         """Keep what a crew knows of the run that has ended."""
         self._accounts, self._widths, self._tapes = crew.accounts, crew.load.widths, crew.tapes
-        self._restarts = crew.restarts
+        self._restarts, self._placed = crew.restarts, crew.mover.watch.placed
 
     def _release(self) -> Crew | None:
         """Give up the crew, to whoever ends it; a forked copy of this process may not."""
@@ -163,6 +171,7 @@ class Processes(Live[Any]):
             widths={fork: tuple(history) for fork, history in widths.items()},
             counted=counted,
             samples=tuple(crew.sampler.samples) if crew is not None else (),
+            placed=tuple(crew.mover.watch.placed) if crew is not None else (),
         )
 
     def _account(self, elapsed: float, given: int) -> Stats:
@@ -177,6 +186,7 @@ class Processes(Live[Any]):
             counted=self._counted,
             samples=self._samples,
             restarts=self._restarts,
+            placed=self._placed,
         )
 
     def _traced(self) -> Traced:

@@ -8,6 +8,7 @@ from conveyor.engines.counters import Counted
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.recorder import Gauge
 from conveyor.plan import Plan
+from conveyor.plan.model import PARENT
 
 
 class Meters:
@@ -35,6 +36,11 @@ class Meters:
         """A process has ended: keep what its workers counted, before its memory goes."""
         self._gone += [self._counted(hand, n, hand.recorder.gauge(n)) for n in hand.workers]
 
+    def move(self, hand: Hand, worker: int) -> None:
+        """A worker leaves a process for another one, where it begins to count anew."""
+        self._gone.append(self._counted(hand, worker, hand.recorder.gauge(worker)))
+        self._before = {key: copy for key, copy in self._before.items() if key[1] != worker}
+
     def inherit(self, hand: Hand, before: Hand) -> None:
         """A process takes the place of another one, whose counters it goes on with."""
         for number in hand.workers:
@@ -56,4 +62,5 @@ class Meters:
     def _counted(self, hand: Hand | None, number: int, gauge: Gauge) -> Counted:
         worker = self._workers[number]
         before = self._before.get((hand, number), b"")
-        return Counted(worker.name, worker.element, worker.process, before, gauge.copy())
+        process = PARENT if hand is None else hand.number
+        return Counted(worker.name, worker.element, process, before, gauge.copy())

@@ -29,6 +29,7 @@ from conveyor.engines.counters import (
     SINCE,
     STARVED,
     STATE,
+    WORK,
 )
 from conveyor.engines.histogram import Times
 from conveyor.engines.processes.large import Parcel
@@ -74,6 +75,7 @@ class Reading:
         starved: seconds that it waited for something to do.
         blocked: seconds that it waited for room to give on what it had done.
         cpu: seconds for which it had a core, where that is known; the gauge itself does not.
+        work: seconds of work as :class:`WorkMeter` counts them, where somebody asks for that.
     """
 
     items: int = 0
@@ -82,6 +84,7 @@ class Reading:
     starved: float = 0.0
     blocked: float = 0.0
     cpu: float | None = None
+    work: float = 0.0
 
 
 _schedstat: list[int] = []
@@ -192,6 +195,10 @@ class Gauge:
         if not self._is_alone:
             self._fields[counters.QUEUED] = _queued()
 
+    def worked(self, nanoseconds: int) -> None:
+        """So long it took to process some items, see :class:`WorkMeter`."""
+        self._fields[WORK] += nanoseconds
+
     @property
     def times(self) -> Times:
         """How long its items took."""
@@ -213,12 +220,48 @@ class Gauge:
         fields = list(self._fields[:_TIMED])
         if fields[STATE]:
             fields[fields[STATE]] += perf_counter_ns() - fields[SINCE]
-        seconds = (fields[state] / 1e9 for state in (BUSY, STARVED, BLOCKED))
-        return Reading(fields[ITEMS], fields[BATCHES], *seconds)
+        busy, starved, blocked = (fields[state] / 1e9 for state in (BUSY, STARVED, BLOCKED))
+        return Reading(
+            fields[ITEMS],
+            fields[BATCHES],
+            busy,
+            starved,
+            blocked,
+            work=self._fields[WORK] / 1e9,
+        )
+
+    def clear(self) -> None:
+        """Begin anew, for a worker that has come to this process again."""
+        for field in range(len(self._fields)):
+            self._fields[field] = 0
 
     def copy(self) -> bytes:
         """All of its counters, and the time; `counters.Counted` reads them."""
         return bytes(self._fields) + _CLOCK.pack(perf_counter_ns())
+
+
+class WorkMeter:
+    """Measures how long a worker takes to process items, whatever else the machine has to do.
+
+    Time in which there was no core for it does not count: on a busy machine that is most of the
+    time, and falls on any worker. To ask takes 1 us, so that is done once for a batch.
+
+    Args:
+        gauge: where it is counted.
+    """
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+        self._started = self._queued = 0
+
+    def start(self) -> None:
+        """Work begins, or goes on."""
+        self._queued, self._started = _queued(), perf_counter_ns()
+
+    def stop(self) -> None:
+        """Work is done, or interrupted."""
+        taken = perf_counter_ns() - self._started
+        self._gauge.worked(max(0, taken - (_queued() - self._queued)))
 
 
 def create(workers: int) -> int:
@@ -238,7 +281,7 @@ class Recorder:
 
     Args:
         fd: the descriptor that :func:`create` gave; it is closed here.
-        workers: the numbers of the workers of the process.
+        workers: the numbers of the workers that are, or may come to be, in the process.
     """
 
     def __init__(self, fd: int, workers: Sequence[int]) -> None:

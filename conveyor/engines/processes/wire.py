@@ -57,7 +57,7 @@ def dumps(value: Any, shared: Collection[type] | None = None) -> bytes:
 def _by_value(value: Any, shared: Collection[type] = ()) -> bytes:
     stream = io.BytesIO()
     try:
-        _Shipper(stream, shared).dump(value)
+        Shipper(stream, shared).dump(value)
     except pickle.PicklingError:
         if not shared:
             raise
@@ -213,7 +213,7 @@ _SKELETONS = (_cloudpickle._make_skeleton_class, _cloudpickle._make_skeleton_enu
 """What cloudpickle builds a class with that goes by value."""
 
 
-class _Shipper(cloudpickle.Pickler):
+class Shipper(cloudpickle.Pickler):
     """Pickles by value what the other side can't find.
 
     Args:
@@ -264,6 +264,8 @@ class _Shipper(cloudpickle.Pickler):
         if _is_by_value(result):
             _sent.add(cls)
             self.classes.append(cls)
+            _, _, (content, _), *_ = result
+            content.pop("__slotnames__", None)  # a cache: whether one has ever been pickled
             return _with_slots(cls, result)
         return result
 
@@ -381,9 +383,9 @@ def _full_name(named: type | FunctionType) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def _shipped(stage: str, processor: Processor[Any, Any]) -> tuple[bytes, _Shipper]:
+def _shipped(stage: str, processor: Processor[Any, Any]) -> tuple[bytes, Shipper]:
     stream = io.BytesIO()
-    shipper = _Shipper(stream)
+    shipper = Shipper(stream)
     try:
         shipper.dump(processor)
     except Exception as error:

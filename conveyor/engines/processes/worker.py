@@ -10,7 +10,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
@@ -20,7 +20,13 @@ from typing import Any
 from conveyor.dsl.processor import Processor
 from conveyor.engines.careful import stage_for
 from conveyor.engines.letters import DeadLetter
-from conveyor.engines.processes.actor import Accounts, SourceActor, StageActor, taken_off
+from conveyor.engines.processes.actor import (
+    Accounts,
+    Coroutine,
+    SourceActor,
+    StageActor,
+    taken_off,
+)
 from conveyor.engines.processes.channel import (
     FrameReceiver,
     FrameSender,
@@ -35,9 +41,10 @@ from conveyor.engines.processes.durable import (
     Log,
 )
 from conveyor.engines.processes.journal import Journal
+from conveyor.engines.processes.knowledge import Knowledge
 from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.output import redirect
-from conveyor.engines.processes.recorder import Recorder
+from conveyor.engines.processes.recorder import Recorder, WorkMeter
 from conveyor.engines.processes.restartable import Blame, RestartableActor
 from conveyor.engines.processes.stacks import listen
 from conveyor.engines.processes.stop import Stopped, StopSignal
@@ -109,8 +116,28 @@ class Orders:
     blame: Mapping[int, tuple[Entry, Mapping[int, tuple[bytes, int]]]]
 
 
-# Messages. To the worker: Orders, then Links or any of these.
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Workers change their processes, while nothing is on its way between any of them.
+
+    Along with it come the ends of the channels that are laid anew for it.
+
+    Attributes:
+        processes: the process of each of them from now on, by their numbers.
+        processors: the pickled processors of those that come here.
+        links: the ends that come along.
+    """
+
+    processes: Mapping[int, int]
+    processors: Mapping[int, bytes]
+    links: Links
+
+
+# Messages. To the worker: Orders, then Links, Move, or any of these.
 GO = "go"
+HOLD = "hold"  # to a source: to send nothing more, and to tell when nothing is under way
+RELEASE = "release"
+ASK = "ask"  # which workers have to stay in this process
 RETIRED = "retired"
 DETACH = "detach"
 END_NOW = "end now"
@@ -124,6 +151,9 @@ COUNTED = "counted"
 TAPED = "taped"  # what a traced worker did, where it does not come to the end of the run
 CHANGED = "changed"  # the answer to Links and to DETACH
 AT_END = "at end"  # a source asks whether the end may come now
+HELD = "held"  # the answer to HOLD; there is none where the end has been sent
+STAY = "stay"  # the answer to ASK
+MOVED = "moved"  # the answer to Move, with what those who left have counted
 GOODBYE = "goodbye"
 
 
@@ -186,8 +216,12 @@ class _Worker:
         """Whether all that is here has been detached, and has done its work."""
         self._go = False
         self._has_asked = self._end_now = False
+        self._is_asked_to_hold = False
         self._source: SourceActor | None = None
+        self._known: dict[int, Knowledge] = {}
+        """Where workers may have to change their processes: what they knew at first."""
         self._actors: dict[int, StageActor | SourceActor] = {}
+        self._coroutines: list[Coroutine] = []
         self._stages: list[Stage] = []
         self._memory: Memory | None = None
         self._control = MessageEnd(control, self._on_message, self._poller)
@@ -211,12 +245,28 @@ class _Worker:
             case (name,) if name == STOP:
                 self._stopping = True
             case (name,) if name == GO:
-                self._go = True
+                self._go, self._is_asked_to_hold = True, False
             case (name,) if name == END_NOW:
                 self._end_now = True
             case (name, batches) if name == RETIRED:
                 assert self._source is not None
                 self._source.window.retired += batches
+            case other:
+                self._on_moving(other)
+
+    def _on_moving(self, message: Any) -> None:
+        """Workers are to change their processes: the messages come in this order."""
+        match message:
+            case (name,) if name == HOLD:
+                assert self._source is not None
+                self._source.window.is_held = self._is_asked_to_hold = True
+            case (name,) if name == ASK:
+                self._say(STAY, self._staying())
+            case Move():
+                self._say(MOVED, self._move(message))
+            case (name,) if name == RELEASE:
+                assert self._source is not None
+                self._source.window.is_held = False
             case other:
                 raise AssertionError(f"the parent sent {other!r}")
 
@@ -265,22 +315,28 @@ class _Worker:
             pass
 
     def _work(self) -> None:
-        coroutines = [actor.coroutine for actor in self._actors.values()]
-        # Downstream first: what is furthest on its way leaves room for the rest.
-        coroutines.reverse()
         steps = 0
         while not (self._stopping or self._has_left):
             progress = False
-            if self._go and self._source is not None:
-                self._go = self._has_asked = self._end_now = False
-                self._source.begin(None)
-            for coroutine in coroutines:
+            if self._source is not None:
+                self._attend(self._source)
+            for coroutine in self._coroutines:
                 progress |= next(coroutine)
             steps += 1
             if not progress or self._poller.is_writing or steps % LOOK == 0:
                 self._wait(progress=progress)
         while not (self._stopping or self._is_flushed):
             self._poller.wait(None)
+
+    def _attend(self, source: SourceActor) -> None:
+        """Begin a run, or tell that it is held, if the parent wants that."""
+        if self._go:
+            self._go = self._has_asked = self._end_now = False
+            source.begin(None)
+            source.window.is_held = self._is_asked_to_hold
+        if self._is_asked_to_hold and source.window.is_idle and source.is_running:
+            self._is_asked_to_hold = False
+            self._say(HELD)
 
     def _wait(self, *, progress: bool) -> None:
         """Serve what is ready, and wait for it where there is nothing else to do."""
@@ -311,37 +367,110 @@ class _Worker:
         here = [n for n, planned in enumerate(plan.workers) if planned.process == orders.process]
         take_shared(plan.workers[here[0]].element, orders.shared)
         memory = self._control.fds.popleft()
-        self._recorder = Recorder(os.dup(memory), here)
+        self._recorder = Recorder(os.dup(memory), plan.hosted(orders.process))
         listen(memory, self._recorder)
         if orders.region is not None:
             may_leave = any(plan.workers[number].slot is not None for number in here)
             self._memory = Memory(
                 self._control.fds.popleft(), orders.region, lends_on=not may_leave
             )
-        for number in here:
-            stage = self._stage(orders, number) if number in orders.processors else None
-            self._actors[number] = self._actor(orders, number, stage)
-            self._actors[number].shares = len(here) > 1
-            if self._memory is not None:
-                use(self._memory, self._actors[number])
+        self._take_in(orders, here, orders.processors)
         self._connect(orders.links)
-        for channel, planned in enumerate(plan.channels):
-            if planned.source in here and planned.target in here and not planned.durable:
-                sender, receiver = self._actors[planned.source], self._actors[planned.target]
-                connect_locally(sender, receiver, channel)
-        for actor in self._actors.values():
-            if actor.stage is not None:
-                started = perf_counter_ns()
-                actor.stage.setup()
-                actor.setup = Span("setup", started, perf_counter_ns())
+        self._connect_locally(n for n, one in enumerate(plan.channels) if not one.durable)
+        for number in here:
+            self._set_up(number)
 
-    def _stage(self, orders: Orders, number: int) -> Stage:
+    def _take_in(
+        self, orders: Orders, workers: Collection[int], processors: Mapping[int, bytes]
+    ) -> None:
+        """Build workers of this process, by their numbers."""
+        for number in workers:
+            data = processors.get(number)
+            stage = self._stage(orders, number, data) if data is not None else None
+            self._actors[number] = actor = self._actor(orders, number, stage)
+            if self._memory is not None:
+                use(self._memory, actor)
+            if orders.plan.is_shared:
+                actor.meter = WorkMeter(self._recorder.gauge(number))
+        # Downstream first: what is furthest on its way leaves room for the rest.
+        self._actors = dict(sorted(self._actors.items(), reverse=True))
+        self._coroutines = [actor.coroutine for actor in self._actors.values()]
+        for actor in self._actors.values():
+            actor.shares = len(self._actors) > 1
+
+    def _connect_locally(self, channels: Iterable[int]) -> None:
+        """Connect those of some channels that have both ends here."""
+        assert self._orders is not None
+        for number in channels:
+            channel = self._orders.plan.channels[number]
+            sender, receiver = self._actors.get(channel.source), self._actors.get(channel.target)
+            if sender is not None and receiver is not None:
+                connect_locally(sender, receiver, number)
+
+    def _set_up(self, number: int) -> None:
+        """Set up a worker, if it has a processor."""
+        assert self._orders is not None
+        actor = self._actors[number]
+        if actor.stage is None:
+            return
+        started = perf_counter_ns()
+        actor.stage.setup()
+        actor.setup = Span("setup", started, perf_counter_ns())
+        if self._orders.plan.is_shared:
+            self._known[number] = Knowledge(actor.stage)
+
+    def _staying(self) -> list[int]:
+        """The workers here that could not go on as they are in another process.
+
+        Between runs it is enough that they have nothing from their setup: each begins anew.
+        """
+        return [
+            number
+            for number, actor in self._actors.items()
+            if isinstance(actor, SourceActor)
+            or (known := self._known.get(number)) is None
+            or known.has_setup
+            or (actor.is_running and not known.is_as_before())
+        ]
+
+    def _move(self, move: Move) -> list[Accounts]:
+        """Let workers leave and come; what those who left had counted."""
+        assert self._orders is not None
+        orders, before = self._orders, self._orders.plan
+        plan = before.placed(move.processes)
+        self._orders = orders = replace(orders, plan=plan)
+        relaid = plan.relaid(before)
+        for number in relaid:
+            channel = plan.channels[number]
+            if channel.source in self._actors:
+                self._actors[channel.source].way_out.loosen(number)
+            receiver = self._actors.get(channel.target)
+            if isinstance(receiver, StageActor):
+                receiver.way_in.loosen(number)
+        accounts: list[Accounts] = []
+        for number in [n for n in self._actors if plan.workers[n].process != orders.process]:
+            actor = self._actors.pop(number)
+            assert isinstance(actor, StageActor)
+            assert actor.stage is not None
+            self._stages.remove(actor.stage)
+            del self._known[number]
+            accounts += actor.leave()
+        for number in move.processors:
+            self._recorder.gauge(number).clear()
+        self._take_in(orders, move.processors, move.processors)
+        self._connect(move.links)
+        self._connect_locally(relaid)
+        for number in move.processors:
+            self._set_up(number)
+        return accounts
+
+    def _stage(self, orders: Orders, number: int, data: bytes) -> Stage:
         planned = orders.plan.workers[number]
         assert planned.node is not None
         stage = stage_for(
             planned.node.settings,
             planned.element,
-            partial(_revived, planned.element, orders.processors[number]),
+            partial(_revived, planned.element, data),
             warm=orders.warm,
             passes=Stopped,
             failed=self._dropped,
