@@ -182,6 +182,8 @@ class MortalSimulation(Simulation):
 
     def _stage_actor(self, number: int, planned: PlannedWorker) -> StageActor:
         if not planned.restarts:
+            # It is not the next life of another one, but counts its runs from the first one on.
+            self.reported.pop(number, None)
             return super()._stage_actor(number, planned)
         stage = self._stage(planned)
         assert stage is not None
