@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+import re
 import signal
 import threading
 import time
@@ -32,7 +34,7 @@ class Snapshot:
         processes: those below this one, by their ids, each in words.
         descriptors: how many there are of each kind, or of each file.
         threads: the ids of those of Python, with their names.
-        shared: the names in ``/dev/shm``.
+        shared: the names of shared memory and semaphores in ``/dev/shm``, whoever made them.
         handlers: those of the signals that end processes or tell of their end.
     """
 
@@ -49,7 +51,7 @@ class Snapshot:
             dict(_processes()),
             _descriptors(),
             {thread.ident or 0: thread.name for thread in threading.enumerate()},
-            frozenset(path.name for path in _SHARED.iterdir()) if _SHARED.exists() else frozenset(),
+            frozenset(_shared()),
             tuple(signal.getsignal(number) for number in _SIGNALS),
         )
 
@@ -60,7 +62,9 @@ class Snapshot:
         found += [
             f"thread {name}" for ident, name in self.threads.items() if ident not in before.threads
         ]
-        found += [f"{_SHARED}/{name}" for name in sorted(self.shared - before.shared)]
+        found += [
+            f"{_SHARED}/{name}" for name in sorted(_not_of_others(self.shared - before.shared))
+        ]
         found += [
             f"a handler of {number.name}"
             for number, now, then in zip(_SIGNALS, self.handlers, before.handlers, strict=True)
@@ -98,6 +102,28 @@ def _processes() -> Iterator[tuple[int, str]]:
 def _is_kept(word: str) -> bool:
     """Whether a word of a command says that the process lives as long as this one."""
     return "multiprocessing.forkserver" in word or "multiprocessing.resource_tracker" in word
+
+
+def _shared() -> Iterator[str]:
+    if _SHARED.exists():
+        yield from (path.name for path in _SHARED.iterdir() if not path.is_dir())
+
+
+def _not_of_others(names: frozenset[str]) -> frozenset[str]:
+    """Those of the names in ``/dev/shm`` that no process holds but this one and those below it.
+
+    All processes of a machine share that folder, such as two that run tests at one time.
+    """
+    if not names:
+        return names
+    here = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+    ours: set[str] = set()
+    others: set[str] = set()
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            held = ours if int(maps.parent.name) in here else others
+            held.update(re.findall(rf"{_SHARED}/(\S+)", maps.read_text()))
+    return names - (others - ours)
 
 
 def _descriptors() -> Counter[str]:

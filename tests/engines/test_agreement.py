@@ -57,7 +57,7 @@ def test_a_warm_pipeline_gives_the_same_each_time(case):
         assert list(map(repr, live.run(*case.arguments))) == first
 
 
-@settings(max_examples=max(40, settings.default.max_examples // 3))
+@settings(max_examples=max(25, settings.default.max_examples // 3))
 @given(runnables(items=inputs(60)))
 def test_processes_give_the_same_list_when_ordered(case):
     assert outcome(case, ordered=True) == outcome(case, engine="inline")

@@ -182,6 +182,8 @@ class MortalSimulation(Simulation):
 
     def _stage_actor(self, number: int, planned: PlannedWorker) -> StageActor:
         if not planned.restarts:
+            # It is not the next life of another one, but counts its runs from the first one on.
+            self.reported.pop(number, None)
             return super()._stage_actor(number, planned)
         stage = self._stage(planned)
         assert stage is not None
@@ -194,13 +196,6 @@ class MortalSimulation(Simulation):
             told=partial(self._on_accounts, number),
             keeper=DeadlyJournal(self.journals, number, self.danger),
         )
-
-    def _hire(self, slots: frozenset[int]) -> list[int]:
-        """Make the workers that are missing; what those before them told is no news of theirs."""
-        new = super()._hire(slots)
-        for worker in new:
-            self.reported.pop(worker, None)
-        return new
 
     def _on_accounts(self, worker: int, accounts: Accounts) -> None:
         self.danger()
