@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +60,8 @@ class Snapshot:
         found += [
             f"thread {name}" for ident, name in self.threads.items() if ident not in before.threads
         ]
-        found += [f"{_SHARED}/{name}" for name in sorted(self.shared - before.shared)]
+        shared = self.shared - before.shared
+        found += [f"{_SHARED}/{name}" for name in sorted(shared - _used_by_others(shared))]
         found += [
             f"a handler of {number.name}"
             for number, now, then in zip(_SIGNALS, self.handlers, before.handlers, strict=True)
@@ -93,6 +94,21 @@ def _processes() -> Iterator[tuple[int, str]]:
             yield child.pid, f"process {child.pid} ({told})"
         except psutil.NoSuchProcess:
             pass
+
+
+def _used_by_others(shared: Collection[str]) -> set[str]:
+    """Which names in shared memory belong to processes that are none of this one's."""
+    used: set[str] = set()
+    if not shared:
+        return used
+    own = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+    for pid in set(psutil.pids()) - own:
+        try:
+            mapped = Path(f"/proc/{pid}/maps").read_text(errors="replace")
+        except OSError:  # it has ended, or is somebody else's
+            continue
+        used |= {name for name in shared if f"{_SHARED}/{name}\n" in mapped}
+    return used
 
 
 def _is_kept(word: str) -> bool:
