@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import gc
 import os
 import sys
 import time
@@ -121,6 +122,7 @@ def many(seeds: Iterable[int], *, most_wrong: int = MOST_WRONG) -> Report:
 def watched(seeds: range) -> Report:
     """``many``, in a process of its own."""
     faulthandler.dump_traceback_later(HANG, exit=True)
+    gc.set_threshold(100_000)  # a run makes many cycles, and is over soon
     report = many(seeds)
     faulthandler.cancel_dump_traceback_later()
     return report
