@@ -5,6 +5,7 @@ import doctest
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -350,12 +351,19 @@ def test_the_census_is_the_same_on_both_engines_ordered_or_not(package):
 
 
 @pytest.mark.slow
-def test_the_census_of_the_standard_library_is_right_on_both_engines():
-    found = census(STDLIB, "--engine", "processes")
+def test_the_census_of_the_standard_library_is_right_on_both_engines(tmp_path):
+    # All of it but its tests, which are two thirds; the main job counts those, too.
+    library = shutil.copytree(STDLIB, tmp_path / "library", ignore=left_out)
+
+    found = census(library, "--engine", "processes")
     assert found["total"]["files"] > 500
-    assert census(STDLIB, "--engine", "inline") == found
+    assert census(library, "--engine", "processes", "--ordered") == found
+    assert census(library, "--engine", "inline") == found
 
     counted = counted_plainly(
-        set(python_files(STDLIB)) - {STDLIB / file for file in found["skipped"]}
+        set(python_files(library)) - {library / file for file in found["skipped"]}
     )
     assert {name: found["total"][name] for name in counted} == counted
+
+
+left_out = shutil.ignore_patterns("test", "tests", "site-packages", "__pycache__", "*.so", "*.a")

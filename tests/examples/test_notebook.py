@@ -13,7 +13,10 @@ NOTEBOOK = ROOT / "examples" / "notebook.ipynb"
 
 
 def run(*arguments, **environment):
-    """Run Python with these arguments. The limit only keeps a hang from lasting."""
+    """Run Python with these arguments. The limit only keeps a hang from lasting.
+
+    A kernel that is slow to end is killed, and then its folders stay: TMPDIR is for those.
+    """
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=ROOT,
@@ -53,7 +56,7 @@ def test_the_cells_give_what_is_stored(tmp_path):
     copy = tmp_path / "notebook.ipynb"
     copy.write_bytes(NOTEBOOK.read_bytes())
 
-    done = run("-m", "jupyter", "execute", "--inplace", copy)
+    done = run("-m", "jupyter", "execute", "--inplace", copy, TMPDIR=str(tmp_path))
 
     assert done.returncode == 0, done.stderr
     assert outputs(copy) == outputs(NOTEBOOK)
@@ -66,8 +69,8 @@ def test_the_stored_notebook_shows_a_picture_and_what_workers_print():
     assert any("shouting" in one.get("stdout", "") and "stderr" in one for one in stored)
 
 
-def test_an_interrupt_is_told_once_and_leaves_the_kernel_usable():
-    done = run(Path(__file__).with_name("kernel.py"))
+def test_an_interrupt_is_told_once_and_leaves_the_kernel_usable(tmp_path):
+    done = run(Path(__file__).with_name("kernel.py"), TMPDIR=str(tmp_path))
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {

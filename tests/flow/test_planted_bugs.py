@@ -244,7 +244,7 @@ def branches_in_one_process_share_the_items(monkeypatch):
     monkeypatch.setattr(actor.WayOutEnd, "_stays_here", property(lambda self: True))
 
 
-@bug("crowded", "simulations")
+@bug("crowded")
 def a_process_sleeps_though_a_neighbour_got_something(monkeypatch):
     never = property(lambda self: False, lambda self, has_moved: None)
     monkeypatch.setattr(actor.WayOutEnd, "_has_moved", never, raising=False)

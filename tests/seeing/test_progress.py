@@ -341,7 +341,12 @@ def test_a_notebook_has_a_view_that_is_updated(rich, tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", NOTEBOOK],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        # A kernel is killed where it is slow to end, and then its folders stay.
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "TMPDIR": str(tmp_path),
+        },
         capture_output=True,
         text=True,
         timeout=100,
