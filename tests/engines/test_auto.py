@@ -120,7 +120,7 @@ class Enlarge(Work):
     def process(self, item):
         number, milliseconds = item[0], item[1]
         super().process(milliseconds)
-        self.kept = item, np.full(20_000, number)
+        self.kept = item, np.full(9_000, number)
         return self.kept[1]
 
 
@@ -131,7 +131,7 @@ def test_large_items_stay_as_they_are_when_workers_leave_and_come(cores, tmp_pat
         busy_until(lambda: noted(tmp_path, "began") == 4),
         [2] * 50,
     )
-    items = (np.resize(pair, 20_000) for pair in enumerate(times))
+    items = (np.resize(pair, 9_000) for pair in enumerate(times))
     results = (Feed() >> Enlarge(tmp_path) % Auto(min=2, max=3)).run(items, ordered=True)
 
     assert all((array == number).all() for number, array in enumerate(results))
