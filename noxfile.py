@@ -151,7 +151,17 @@ def run_tests(session: nox.Session, *options: str) -> None:
         tree = Path(folder) / "tree"
         shutil.copytree(ROOT, tree, ignore=left_out)
         with session.chdir(tree):
-            session.run("python", "-m", "pytest", "-n", "2", *options, *session.posargs)
+            session.run(
+                "python",
+                "-m",
+                "pytest",
+                "-n",
+                "2",
+                "--dist",
+                "worksteal",
+                *options,
+                *session.posargs,
+            )
 
 
 def left_out(folder: str, names: list[str]) -> set[str]:
