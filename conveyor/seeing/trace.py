@@ -38,7 +38,7 @@ def chrome_trace(traced: Traced, *, began: int, ended: int, error: BaseException
     """
     events = _events(traced, began, ended, error)
     head = {"displayTimeUnit": "ms", "otherData": _about(traced)}
-    lines = ",\n".join(json.dumps(event, separators=(",", ":")) for event in events)
+    lines = ",\n".join(map(json.JSONEncoder(separators=(",", ":")).encode, events))
     return f'{json.dumps(head)[:-1]}, "traceEvents": [\n{lines}\n]}}\n'.encode()
 
 
