@@ -23,7 +23,7 @@ from conveyor.dsl.processor import (
 )
 from conveyor.engines.histogram import Times
 from conveyor.engines.stats import Account
-from conveyor.engines.tape import Places
+from conveyor.engines.tape import Places, unmarked
 from conveyor.errors import ConveyorError, StageError
 from conveyor.graph import ProcessorNode
 
@@ -321,6 +321,7 @@ class Stage:
                 for at[0], item in enumerate(items, first)
                 if (output := process(item)) is not None
             ]
+        at = unmarked(at)
         rest, last = iter(items), first + len(items)
         outputs: list[Any] = []
         at[1] = STRIDE
