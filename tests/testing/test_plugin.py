@@ -150,9 +150,17 @@ def ring_once(is_so):
     threading.Thread(target=wait, daemon=True).start()
 
 
+def lasts(seconds):
+    \"\"\"What is blocked for a moment may yet get on.\"\"\"
+    return seconds is None or seconds > 0.2
+
+
 def are(**states):
     now = seen()
-    return all(name in now and now[name].state == state for name, state in states.items())
+    return all(
+        name in now and now[name].state == state and lasts(now[name].seconds)
+        for name, state in states.items()
+    )
 """
 
 
