@@ -29,8 +29,9 @@ def run_warm(
     items: Iterable[Any],
     *,
     processes: int | None = None,
+    **options: Any,
 ) -> Run:
-    """Time a run of the items, on processes that ``first`` has shown to be up."""
+    """Time a run of the items, with options, on processes that ``first`` has shown to be up."""
     with pipeline.open(processes=processes) as live:
         live.run(first)
-        return timed(lambda: live.run(items))
+        return timed(lambda: live.run(items, **options))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import ours
-from benchmarks.contest import RATE, Contestant, Run, Workload, rate, timed
+from benchmarks.contest import RATE, Contestant, Run, Workload, rate
 from benchmarks.targets import Target
 from benchmarks.workloads.chain3 import CHAIN3, STAGES, conveyor
 
@@ -16,9 +16,7 @@ SIZE = 4_000_000
 
 def seen(size: int, **options: Any) -> Run:
     """Three processors, on processes that are up, in a run with options."""
-    with ours.chain(*STAGES).open() as live:
-        live.run(range(10))
-        return timed(lambda: live.run(range(size), **options))
+    return ours.run_warm(ours.chain(*STAGES), range(10), range(size), **options)
 
 
 def progress(size: int) -> Run:

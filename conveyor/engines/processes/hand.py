@@ -189,9 +189,9 @@ class Hand:
                 first, last = items[places[0]], items[places[-1]]
         except Exception:
             return name, f"number {places[0]} of a batch of {count}"
-        return name, short(
-            first
-        ) if many == 1 else f"one of {many}, {short(first)} to {short(last)}"
+        if many == 1:
+            return name, short(first)
+        return name, f"one of {many}, {short(first)} to {short(last)}"
 
     def close(self) -> None:
         """Close all that belongs to a process that has ended."""
