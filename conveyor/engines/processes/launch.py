@@ -160,7 +160,10 @@ class _Popen(Popen):
                 self._begin(server, orders)
             except _DEATH:
                 _bury(server)
-                self._begin(fork_server(), orders)
+                server = fork_server()
+                self._begin(server, orders)
+        started: Any = server  # whose process id is private
+        self.server: int = started._forkserver_pid
 
     def _begin(self, server: ForkServer, orders: memoryview) -> None:
         """Have the fork server make the process. One that it made in vain ends by itself."""
@@ -192,6 +195,25 @@ class _Process(get_context("forkserver").Process):  # type: ignore[misc]
 
 
 _UNKNOWN = 255
+
+_DYING = 1.0
+"""Seconds that a fork server that was killed has to be gone."""
+
+
+def _ends(pidfd: int, seconds: float | None) -> bool:
+    """Whether a process has ended; waits for that up to so long."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else max(0, seconds * 1000)))
+
+
+def _is_there(pidfd: int) -> bool:
+    """Whether a process is there, if only as a zombie."""
+    try:
+        signal.pidfd_send_signal(pidfd, 0)
+    except OSError:
+        return False
+    return True
 
 
 class WorkerProcess:
@@ -232,9 +254,7 @@ class WorkerProcess:
 
     def wait(self, seconds: float | None) -> bool:
         """Whether the process has ended; waits for that up to so long."""
-        poll = select.poll()
-        poll.register(self.fd, select.POLLIN)
-        return bool(poll.poll(None if seconds is None else max(0, seconds * 1000)))
+        return _ends(self.fd, seconds)
 
     def exitcode(self) -> int | None:
         """The exit code of a process that has ended, or None where the fork server is gone."""
@@ -243,6 +263,23 @@ class WorkerProcess:
         # What the standard library says where the fork server died before the worker.
         return None if code == _UNKNOWN else code
 
+    def _reap(self) -> None:
+        """Where the fork server was killed and this process is init, the worker is ours to reap.
+
+        A process that dies closes its pipes a moment before others inherit its children. So the
+        end of the fork server is waited for where it is not over.
+        """
+        process: Any = self._process  # whose popen is private
+        with suppress(OSError):  # the fork server has reaped it, or another init will
+            server = os.pidfd_open(process._popen.server)
+            try:
+                if _is_there(self.fd):
+                    _ends(server, _DYING)
+            finally:
+                os.close(server)
+        with suppress(OSError):
+            os.waitid(os.P_PIDFD, self.fd, os.WEXITED | os.WNOHANG)
+
     def cpu_seconds(self) -> float | None:
         """For how many seconds it has had a core up to now; None where it has ended."""
         return cpu_seconds(self.pid)
@@ -250,8 +287,8 @@ class WorkerProcess:
     def close(self) -> None:
         """Forget the process, which has ended."""
         self._process.join(1)
-        with suppress(OSError):  # ours to reap only where the fork server is gone and we are init
-            os.waitid(os.P_PIDFD, self.fd, os.WEXITED | os.WNOHANG)
+        if self._process.exitcode == _UNKNOWN:
+            self._reap()
         os.close(self.fd)
         with suppress(ValueError):  # the fork server has not told yet how it ended
             self._process.close()
