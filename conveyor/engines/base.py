@@ -41,17 +41,9 @@ class Results(list[T]):
         written: the pipeline, as it was written.
     """
 
-    def __init__(
-        self,
-        outputs: Iterable[T],
-        stats: Stats,
-        dead_letters: Iterable[DeadLetter] = (),
-        written: str = "",
-    ) -> None:
-        super().__init__(outputs)
-        self.stats = stats
-        self.dead_letters = DeadLetters(dead_letters)
-        self.written = written
+    stats: Stats
+    dead_letters: DeadLetters
+    written: str
 
     def draw(self, path: str | Path) -> None:
         """Write the picture of the pipeline, with the figures of this run, to an SVG file.
@@ -203,11 +195,14 @@ class Live(ABC, Generic[Out_co]):
             return self._gathered(task)
 
     def _gathered(self, task: _Task) -> Results[Out_co]:
-        outputs: list[Out_co] = []
+        results: Results[Out_co] = Results()
         for batch in self._run(task):
-            outputs += batch
+            results += batch  # in place: a copy of millions takes as long as some of the work
         assert self._stats is not None
-        return Results(outputs, self._stats, task.failures.letters, repr(self.written))
+        results.stats = self._stats
+        results.dead_letters = DeadLetters(task.failures.letters)
+        results.written = repr(self.written)
+        return results
 
     def _task(
         self,

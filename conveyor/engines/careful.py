@@ -22,6 +22,7 @@ from conveyor.engines.stage import (
     Stage,
     short,
 )
+from conveyor.engines.tape import Places, unmarked
 from conveyor.errors import ConveyorError, NotPicklable
 from conveyor.flow.failure import Policy
 from conveyor.graph.model import Settings
@@ -79,11 +80,11 @@ class CarefulStage(Stage):
     def batch(self, batch: Batch) -> Iterator[Part]:
         """What the processor gives for a batch; a part holds all that its items gave."""
         again = batch.again()
-        rest = iter(enumerate(batch.items))
+        at, rest = self._numbered(batch.items, batch.at, 0)
         taken, elapsed = 0, 0.0
         while True:
             started = perf_counter()
-            answers = self._answers(rest, batch, again)
+            answers = self._answers(rest, at, batch, again)
             elapsed += perf_counter() - started
             taken += len(answers)
             is_last = taken == len(batch.items)
@@ -93,11 +94,11 @@ class CarefulStage(Stage):
                 return
 
     def _answers(
-        self, rest: Iterator[tuple[int, Any]], batch: Batch, again: Again
+        self, rest: Iterator[tuple[int, Any]], at: Places, batch: Batch, again: Again
     ) -> list[_Answer]:
         """Take items until what they gave is enough for a part, or has waited for long."""
         answers: list[_Answer] = []
-        at, laps = batch.at, [perf_counter()]
+        laps = [perf_counter()]
         until = laps[0] + PART_SECONDS
         room = batch.size() if batch.most is None else min(batch.most, batch.size())
         blamed = batch.blamed or {}
@@ -201,8 +202,9 @@ class CarefulStage(Stage):
         self, answers: list[_Answer], batch: Batch, again: Again, *, is_last: bool
     ) -> Iterator[Part]:
         """What some items gave, in parts of a fair size, and none before all can travel."""
+        at = unmarked(batch.at)
         if len(answers) > 1:  # what it dies of now is any of them
-            batch.at[0], batch.at[1] = answers[0][0], len(answers)
+            at[0], at[1] = answers[0][0], len(answers)
         try:
             parts = list(_packed(answers, batch))
         except NotPicklable:
@@ -211,12 +213,13 @@ class CarefulStage(Stage):
         self._count(answers)
         parts[-1] = parts[-1]._replace(is_last=is_last, taken=len(answers))
         yield from parts
-        batch.at[1] = 1
+        at[1] = 1
 
     def _packable(self, answer: _Answer, batch: Batch, again: Again) -> _Answer:
         """The answer if it can travel; if not, that attempt has failed, too."""
         index, outputs = answer
-        batch.at[0], batch.at[1] = index, 1
+        at = unmarked(batch.at)
+        at[0], at[1] = index, 1
         try:
             batch.pack(outputs or [])
         except NotPicklable as error:

@@ -198,7 +198,7 @@ class Inline(Live[Any]):
             if lane.name in self._stages:
                 tape = self._tapes[lane.name] = Tape(number)
                 if lane.name in self._setups:
-                    tape.add(self._setups[lane.name])
+                    tape.add(*self._setups[lane.name])
 
     def _processed_on_tape(self, stage: str, item: Any) -> Iterator[Any]:
         (onwards,) = self.graph.out_edges[stage]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections import deque
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from time import perf_counter_ns
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 from conveyor.engines.stats import Width
 from conveyor.flow.batch import Frame, Path
@@ -19,7 +19,11 @@ LIMIT = 10_000
 SLOW = 1_000_000
 """An item that took so many nanoseconds has a span of its own."""
 
-Kind = Literal["setup", "batch", "item", "blocked"]
+TOGETHER = 64
+"""Of cheap items so many have a span together, if one of them was slow."""
+
+Kind = Literal["setup", "batch", "item", "items", "blocked"]
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Span(NamedTuple):
@@ -29,7 +33,7 @@ class Span(NamedTuple):
         kind: what it did; ``"blocked"`` is that it waited for room to give something on.
         start, end: nanoseconds of ``perf_counter_ns``, which all processes of a machine share.
         path: the address of the batch; empty where there is none.
-        items: how many items the batch has, or the index of the item in it.
+        items: how many items the batch has, or the index in it of the item, or of the first.
     """
 
     kind: Kind
@@ -37,6 +41,10 @@ class Span(NamedTuple):
     end: int
     path: Path = ()
     items: int = 0
+
+
+_Mark = tuple[int, int, int]
+"""The index of an item, how many were begun with it, and when."""
 
 
 class Waiting(Protocol):
@@ -51,6 +59,9 @@ class Waiting(Protocol):
 class Tape:
     """The spans of one worker in one run.
 
+    They lie in arrays of numbers, which cost a run little: the garbage collector does not look at
+    them, and they are pickled at once.
+
     Args:
         worker: the number of its lane.
 
@@ -63,30 +74,38 @@ class Tape:
         self.worker = worker
         self.pid = os.getpid()
         self.count = 0
-        self._first: list[Span] = []
-        self._last: deque[Span] = deque(maxlen=LIMIT // 2)
-        self._marks: list[tuple[int, int]] = []
+        self._first = self._newest = array("q")
+        self._newer = array("q")
+        self._marks: list[_Mark] = []
         self._worked = 0
 
-    def add(self, span: Span) -> None:
-        """Keep a span, in place of the oldest of the last ones where there are too many."""
+    def add(self, kind: Kind, start: int, end: int, path: Path = (), items: int = 0) -> None:
+        """Keep a `Span`, in place of the oldest of the last ones where there are too many."""
+        if self.count and self.count % (LIMIT // 2) == 0:
+            self._newer = array("q") if self._newest is self._first else self._newest
+            self._newest = array("q")
         self.count += 1
-        (self._first if len(self._first) < LIMIT // 2 else self._last).append(span)
+        self._newest.extend((len(path), _KINDS.index(kind), start, end, items, *path))
 
     @property
     def spans(self) -> list[Span]:
         """Those that were kept."""
-        return [*self._first, *self._last]
+        first = list(_spans(self._first))
+        if self._newest is self._first:
+            return first
+        last = [*_spans(self._newer), *_spans(self._newest)]
+        return first + last[-(LIMIT // 2) :]
 
     @property
     def left_out(self) -> int:
         """How many were not kept."""
-        return self.count - len(self._first) - len(self._last)
+        return max(0, self.count - LIMIT)
 
     @property
     def gap(self) -> tuple[int, int]:
         """From when to when those were that were not kept."""
-        return max(span.end for span in self._first), min(span.start for span in self._last)
+        spans, half = self.spans, LIMIT // 2
+        return max(span.end for span in spans[:half]), min(span.start for span in spans[half:])
 
     # -- how spans come to be --
 
@@ -103,38 +122,48 @@ class Tape:
         """
         started = perf_counter_ns() if start is None else start
         path, count = frame.path, frame.count
-        wait: Span | None = None
+        waited = (0, 0)  # the last wait for room: from when to when
         self._marks.clear()
         self._worked = 0
         try:
             for moved in answer:
                 since = gauge.since
-                if wait is not None and wait.start != since:
-                    self.add(wait)
+                if waited[1] and waited[0] != since:
+                    self.add("blocked", *waited, path)
                 yield moved
                 # It lasts until it was last asked whether there is room.
-                wait = Span("blocked", since, perf_counter_ns(), path)
+                waited = since, perf_counter_ns()
         finally:
             ended = perf_counter_ns()
-            for span in (*self._slow_items(path, ended), *filter(None, (wait,))):
-                self.add(span)
-            self.add(Span("batch", started, ended, path, count))
+            self._add_slow_items(path, ended)
+            if waited[1]:
+                self.add("blocked", *waited, path)
+            self.add("batch", started, ended, path, count)
 
     def marks(self, places: Places) -> Places:
         """The places where a stage notes which item is in work, kept with the times."""
-        return _Marks(places, self._marks)
+        return Marks(places, self._marks)
 
     def worked(self) -> None:
         """All items of the batch are done; what they gave is still to be given on."""
         self._worked = perf_counter_ns()
 
-    def _slow_items(self, path: Path, ended: int) -> Iterator[Span]:
-        """Those of several items that took long: one alone takes as long as its batch."""
-        marks = [*self._marks, (-1, self._worked or ended)]
-        if len(marks) > 2:  # noqa: PLR2004 - an item and the end
-            for (index, start), (_, end) in pairwise(marks):
+    def _add_slow_items(self, path: Path, ended: int) -> None:
+        """Keep those of several items that took long: one alone takes as long as its batch."""
+        if len(self._marks) > 1:
+            marks = [*self._marks, (0, 0, self._worked or ended)]
+            for (index, count, start), (_, _, end) in pairwise(marks):
                 if end - start >= SLOW:
-                    yield Span("item", start, end, path, index)
+                    self.add("item" if count == 1 else "items", start, end, path, index)
+
+
+def _spans(numbers: Sequence[int]) -> Iterator[Span]:
+    """The spans that lie in an array, one behind the other."""
+    place = 0
+    while place < len(numbers):
+        length, kind, start, end, items = numbers[place : place + 5]
+        place += 5 + length
+        yield Span(_KINDS[kind], start, end, tuple(numbers[place - length : place]), items)
 
 
 class Places(Protocol):
@@ -148,25 +177,39 @@ class Places(Protocol):
         """Let a place show something else."""
 
 
-class _Marks:
-    """Places that keep when each item was begun."""
+class Marks:
+    """Places that keep when each item was begun.
 
-    def __init__(self, places: Places, marks: list[tuple[int, int]]) -> None:
-        self._places = places
+    Attributes:
+        places: the places themselves, which keep no times.
+    """
+
+    def __init__(self, places: Places, marks: list[_Mark]) -> None:
+        self.places = places
         self._marks = marks
 
     def __getitem__(self, place: int) -> int:
-        return self._places[place]
+        return self.places[place]
 
     def __setitem__(self, place: int, value: int) -> None:
-        self._places[place] = value
+        self.places[place] = value
         if place == 0:
-            self._marks.append((value, perf_counter_ns()))
+            self._marks.append((value, 1, perf_counter_ns()))
+
+    def by_stride(self, items: Sequence[Any], first: int) -> Iterator[tuple[int, Any]]:
+        """Number items, and keep when `TOGETHER` of them were begun; the places may keep none."""
+        return chain.from_iterable(self._strides(items, first))
+
+    def _strides(self, items: Sequence[Any], first: int) -> Iterator[Iterator[tuple[int, Any]]]:
+        for start in range(0, len(items), TOGETHER):
+            some = items[start : start + TOGETHER]
+            self._marks.append((first + start, len(some), perf_counter_ns()))
+            yield enumerate(some, first + start)
 
 
 def unmarked(places: Places) -> Places:
-    """The places themselves, where to keep the times would take longer than the items."""
-    return places._places if isinstance(places, _Marks) else places
+    """The places themselves, for what is not to begin an item."""
+    return places.places if isinstance(places, Marks) else places
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +266,7 @@ def timed(
             ended = perf_counter_ns()
             # To see that nothing more comes takes no time, as a rule.
             if output is not _NOTHING or not given or ended - started >= SLOW:
-                tape.add(Span("batch", started, ended, path(), items))
+                tape.add("batch", started, ended, path(), items)
         if output is _NOTHING:
             return
         given += 1

@@ -13,18 +13,32 @@ import os
 import platform
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import accumulate, count
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, count, groupby
+from operator import attrgetter
+from typing import NamedTuple
 
-from conveyor.engines.tape import LIMIT, Lane, Span, Traced
+from conveyor.engines.tape import LIMIT, Kind, Lane, Span, Tape, Traced
 from conveyor.flow.batch import Path
 
-Event = dict[str, Any]
-
-_ORDER = {"E": 0, "X": 1, "i": 2, "C": 3, "s": 4, "f": 5, "B": 6}
+_ENDS, _LASTS, _INSTANT, _COUNTS, _SENDS, _TAKES, _BEGINS = range(7)
 """Of what is at the same time, that goes first which others refer to."""
+
+
+class _Event(NamedTuple):
+    """One event; they are written in the order in which these sort.
+
+    Attributes:
+        time: nanoseconds from the start.
+        order: its place among those of the same time.
+        shorter: the longer it lasts, the less: what is inside of another comes after it.
+        text: its JSON.
+    """
+
+    time: int
+    order: int
+    shorter: int
+    text: str
 
 
 def chrome_trace(traced: Traced, *, began: int, ended: int, error: BaseException | None) -> bytes:
@@ -36,13 +50,26 @@ def chrome_trace(traced: Traced, *, began: int, ended: int, error: BaseException
         ended: when it ended.
         error: what it ended with, if it failed.
     """
-    events = _events(traced, began, ended, error)
-    head = {"displayTimeUnit": "ms", "otherData": _about(traced)}
-    lines = ",\n".join(map(json.JSONEncoder(separators=(",", ":")).encode, events))
-    return f'{json.dumps(head)[:-1]}, "traceEvents": [\n{lines}\n]}}\n'.encode()
+    spans = [(tape, span) for tape in traced.tapes for span in tape.spans]
+    # What was set up for the run, was before it began.
+    origin = min([began, *(span.start for _, span in spans)])
+    slices = _slices(spans, origin)
+    pipes = max((tape.pid for tape in traced.tapes), default=os.getpid()) + 1
+    events = [*_shown(traced, slices), *_gaps(traced, origin)]
+    arrows = list(_arrows(traced, slices))
+    events += _drawn(arrows)
+    if traced.has_pipes:
+        events += _filled(traced, arrows, pipes)
+        events += _widths(traced, began - origin, pipes)
+    if error is not None:
+        events.append(_failed(error, ended - origin))
+    events.sort()
+    head = json.dumps({"displayTimeUnit": "ms", "otherData": _about(traced)})
+    lines = ",\n".join((*_names(traced, pipes), *(event.text for event in events)))
+    return f'{head[:-1]}, "traceEvents": [\n{lines}\n]}}\n'.encode()
 
 
-def _about(traced: Traced) -> Event:
+def _about(traced: Traced) -> dict[str, object]:
     from conveyor import __version__
 
     left_out = {
@@ -56,34 +83,18 @@ def _about(traced: Traced) -> Event:
     }
 
 
-def _events(traced: Traced, began: int, ended: int, error: BaseException | None) -> list[Event]:
-    slices = _slices(traced)
-    arrows = list(_arrows(traced, slices))
-    origin = min([began, *(one.span.start for one in slices)])
-    last = max((tape.pid for tape in traced.tapes), default=os.getpid())
-    pipes = last + 1  # no process has this number on the same picture
-    events = [*_shown(traced, slices), *_gaps(traced), *_drawn(arrows)]
-    if traced.has_pipes:
-        events += _filled(traced, arrows, pipes)
-        events += _widths(traced, began, pipes)
-    if error is not None:
-        text = {"error": str(error)}
-        events.append(
-            {"ph": "i", "name": type(error).__name__, "ts": ended, "s": "g", "args": text}
-            | {"cat": "failure", "pid": os.getpid(), "tid": 1}
-        )
-    events.sort(key=lambda event: (event["ts"], _ORDER[event["ph"]], -event.get("dur", 0)))
-    for event in events:
-        event["ts"] = (event["ts"] - origin) / 1000
-        if "dur" in event:
-            event["dur"] /= 1000
-    return [*_names(traced, pipes), *events]
+def _failed(error: BaseException, when: int) -> _Event:
+    text = json.dumps(
+        {"ph": "i", "name": type(error).__name__, "cat": "failure", "ts": when / 1000, "s": "g"}
+        | {"pid": os.getpid(), "tid": 1, "args": {"error": str(error)}}
+    )
+    return _Event(when, _INSTANT, 0, text)
 
 
 # -- tracks --
 
 
-def _names(traced: Traced, pipes: int) -> Iterator[Event]:
+def _names(traced: Traced, pipes: int) -> Iterator[str]:
     """What the processes and the workers in them are called, and in what order they stand."""
     elements: defaultdict[int, dict[str, None]] = defaultdict(dict)
     for tape in sorted(traced.tapes, key=lambda tape: tape.worker):
@@ -100,59 +111,68 @@ def _names(traced: Traced, pipes: int) -> Iterator[Event]:
         yield _named(pipes, 0, "process_sort_index", sort_index=len(elements))
 
 
-def _named(pid: int, tid: int, what: str, **args: object) -> Event:
-    return {"ph": "M", "name": what, "pid": pid, "tid": tid, "args": args}
+def _named(pid: int, tid: int, what: str, **args: object) -> str:
+    return json.dumps({"ph": "M", "name": what, "pid": pid, "tid": tid, "args": args})
 
 
-@dataclass(frozen=True, slots=True)
-class _Slice:
-    """A batch that a worker answered."""
+class _Slice(NamedTuple):
+    """A time in which a worker did one thing: a `Span`, its times from the start of the run."""
 
-    pid: int
+    number: int
     worker: int
-    span: Span
-
-    @property
-    def track(self) -> Event:
-        """Where it is."""
-        return {"pid": self.pid, "tid": self.worker + 1}
-
-
-def _slices(traced: Traced) -> list[_Slice]:
-    return [_Slice(tape.pid, tape.worker, span) for tape in traced.tapes for span in tape.spans]
+    track: str
+    kind: Kind
+    start: int
+    end: int
+    path: Path
+    items: int
 
 
-def _shown(traced: Traced, slices: Iterable[_Slice]) -> Iterator[Event]:
+def _slices(spans: Iterable[tuple[Tape, Span]], origin: int) -> list[_Slice]:
+    tracks: dict[Tape, str] = {}
+    slices: list[_Slice] = []
+    for number, (tape, (kind, start, end, path, items)) in enumerate(spans):
+        track = tracks.get(tape)
+        if track is None:
+            track = tracks[tape] = _track(tape)
+        times = start - origin, max(end, start + 1) - origin
+        slices.append(_Slice(number, tape.worker, track, kind, *times, path, items))
+    return slices
+
+
+def _track(tape: Tape) -> str:
+    """Where the slices of a worker are, as JSON."""
+    return f'"pid":{tape.pid},"tid":{tape.worker + 1}'
+
+
+def _shown(traced: Traced, slices: Iterable[_Slice]) -> Iterator[_Event]:
     unit = "batch" if traced.has_pipes else "item"
-    for one in slices:
-        kind, start, end, path, items = one.span
-        args: Event = {unit: _address(path)} if path else {}
+    for _, _, track, kind, start, end, path, items in slices:
+        args = f'"{unit}":"{_address(path)}"' if path else ""
         if kind == "batch" and traced.has_pipes:
-            args["items"] = items
-        event: Event = {
-            "name": _title(one.span, unit),
-            "cat": kind,
-            "ts": start,
-            **one.track,
-            "args": args,
-        }
-        end = max(end, start + 1)
+            args += f',"items":{items}' if args else f'"items":{items}'
+        name = _title(kind, path, items, unit)
+        rest = f'"name":"{name}","cat":"{kind}",{track},"args":{{{args}}}'
         if kind in {"batch", "setup"}:
-            yield {"ph": "X", **event, "dur": end - start}
+            lasts = end - start
+            text = f'{{"ph":"X","ts":{start / 1000},"dur":{lasts / 1000},{rest}}}'
+            yield _Event(start, _LASTS, -lasts, text)
         else:
             # What is inside of another slice ends explicitly. Perfetto would let an arrow that
             # starts behind it start in it.
-            yield {"ph": "B", **event}
-            yield {"ph": "E", **event, "ts": end}
+            yield _Event(start, _BEGINS, 0, f'{{"ph":"B","ts":{start / 1000},{rest}}}')
+            yield _Event(end, _ENDS, 0, f'{{"ph":"E","ts":{end / 1000},{rest}}}')
 
 
-def _title(span: Span, unit: str) -> str:
+def _title(kind: Kind, path: Path, items: int, unit: str) -> str:
     """What stands on a slice. A batch has one name, and so one colour, on all tracks."""
-    match span.kind:
+    match kind:
         case "batch":
-            return f"{unit} {span.path[0] >> 1}"
+            return f"{unit} {path[0] >> 1}"
         case "item":
-            return f"item {span.items}"
+            return f"item {items}"
+        case "items":
+            return f"items from {items} on"
         case "blocked":
             return "waits for room"
         case "setup":
@@ -161,30 +181,27 @@ def _title(span: Span, unit: str) -> str:
 
 def _address(path: Path) -> str:
     """A path as people write it: ``7.0``."""
-    return ".".join(str(component >> 1) for component in path)
+    return ".".join([str(component >> 1) for component in path])
 
 
-def _gaps(traced: Traced) -> Iterator[Event]:
+def _gaps(traced: Traced, origin: int) -> Iterator[_Event]:
     for tape in traced.tapes:
         if tape.left_out:
-            start, end = tape.gap
-            yield {
-                "ph": "X",
-                "name": f"{tape.left_out} spans left out",
-                "cat": "left out",
-                "ts": start,
-                "dur": max(1, end - start),
-                "pid": tape.pid,
-                "tid": tape.worker + 1,
-                "args": {},
-            }
+            since, until = tape.gap
+            start, lasts = since - origin, max(1, until - since)
+            yield _Event(
+                start,
+                _LASTS,
+                -lasts,
+                f'{{"ph":"X","name":"{tape.left_out} spans left out","cat":"left out",'
+                f'"ts":{start / 1000},"dur":{lasts / 1000},{_track(tape)},"args":{{}}}}',
+            )
 
 
 # -- arrows --
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrow:
+class _Arrow(NamedTuple):
     """The way of a batch from one worker to another, and when it was sent."""
 
     source: _Slice
@@ -200,30 +217,34 @@ class _Sent:
         self._below: defaultdict[Path, list[_Slice]] = defaultdict(list)
 
     def add(self, one: _Slice) -> None:
-        path = one.span.path
+        path = one.path
         self._exact[path].append(one)
         for length in range(1, len(path)):
             self._below[path[:length]].append(one)
 
     def before(self, target: _Slice) -> tuple[int, _Slice] | None:
         """What the target came from, and how much of the address is the same."""
-        path = target.span.path
+        path = target.path
         for length in range(len(path), 0, -1):
             if found := _earlier(self._exact.get(path[:length], ()), target):
-                return length, max(found, key=lambda one: one.span.start)
+                return length, max(found, key=_start) if len(found) > 1 else found[0]
         return None
 
     def parts(self, target: _Slice) -> list[_Slice]:
         """What was put together to the target."""
-        return _earlier(self._below.get(target.span.path, ()), target)
+        return _earlier(self._below.get(target.path, ()), target)
 
 
 def _earlier(slices: Iterable[_Slice], target: _Slice) -> list[_Slice]:
-    return [one for one in slices if one.span.start <= target.span.start]
+    return [one for one in slices if one.start <= target.start]
+
+
+_start = attrgetter("start")
 
 
 def _arrows(traced: Traced, slices: Sequence[_Slice]) -> Iterator[_Arrow]:
-    batches = [one for one in slices if one.span.kind == "batch"]
+    """The arrows; those to one target stand together."""
+    batches = [one for one in slices if one.kind == "batch"]
     sent: defaultdict[int, _Sent] = defaultdict(_Sent)
     for one in batches:
         sent[one.worker].add(one)
@@ -233,28 +254,24 @@ def _arrows(traced: Traced, slices: Sequence[_Slice]) -> Iterator[_Arrow]:
             yield _Arrow(source, target, _time_of_sending(source, target, waits[source.worker]))
 
 
-def _waits(slices: Iterable[_Slice]) -> defaultdict[int, list[Span]]:
+def _waits(slices: Iterable[_Slice]) -> defaultdict[int, list[_Slice]]:
     """When each worker waited for room, in order."""
-    waits: defaultdict[int, list[Span]] = defaultdict(list)
+    waits: defaultdict[int, list[_Slice]] = defaultdict(list)
     for one in slices:
-        if one.span.kind == "blocked":
-            waits[one.worker].append(one.span)
+        if one.kind == "blocked":
+            waits[one.worker].append(one)
     for spans in waits.values():
         spans.sort(key=_start)
     return waits
 
 
-def _start(span: Span) -> int:
-    return span.start
-
-
-def _time_of_sending(source: _Slice, target: _Slice, waits: Sequence[Span]) -> int:
+def _time_of_sending(source: _Slice, target: _Slice, waits: Sequence[_Slice]) -> int:
     """At the end of the work, or before, where that went on or another branch had no room yet."""
-    sent = min(source.span.end - 1, target.span.start)
+    sent = min(source.end - 1, target.start)
     place = bisect_right(waits, sent, key=_start)
     if place and waits[place - 1].end > sent:
         sent = waits[place - 1].start - 1
-    return max(source.span.start, sent)
+    return max(source.start, sent)
 
 
 def _sources(lane: Lane, sent: Mapping[int, _Sent], target: _Slice) -> list[_Slice]:
@@ -264,44 +281,49 @@ def _sources(lane: Lane, sent: Mapping[int, _Sent], target: _Slice) -> list[_Sli
     if lane.gathers:
         return [one for _, one in exact] + [part for one in senders for part in one.parts(target)]
     # Of two that could be, it came from the one whose address is closer, or the later one.
-    best = max(exact, key=lambda found: (found[0], found[1].span.start), default=None)
+    best = max(exact, key=lambda found: (found[0], found[1].start), default=None)
     return [] if best is None else [best[1]]
 
 
-def _drawn(arrows: Sequence[_Arrow]) -> Iterator[Event]:
-    for number, arrow in zip(count(1), arrows, strict=False):
-        same: Event = {"name": "batch", "cat": "way", "id": number}
-        yield {"ph": "s", **same, "ts": arrow.sent, **arrow.source.track}
-        taken = arrow.target.span.start
-        yield {"ph": "f", "bp": "e", **same, "ts": taken, **arrow.target.track}
+def _drawn(arrows: Sequence[_Arrow]) -> Iterator[_Event]:
+    for number, (source, target, sent) in zip(count(1), arrows, strict=False):
+        same = f'"name":"batch","cat":"way","id":{number}'
+        yield _Event(sent, _SENDS, 0, f'{{"ph":"s","ts":{sent / 1000},{same},{source.track}}}')
+        taken = target.start
+        text = f'{{"ph":"f","bp":"e","ts":{taken / 1000},{same},{target.track}}}'
+        yield _Event(taken, _TAKES, 0, text)
 
 
 # -- counters --
 
 
-def _filled(traced: Traced, arrows: Iterable[_Arrow], pid: int) -> Iterator[Event]:
+def _filled(traced: Traced, arrows: Iterable[_Arrow], pid: int) -> Iterator[_Event]:
     """How many items had been sent to an element, and not taken, over the time."""
-    sent: dict[_Slice, int] = {}
-    for arrow in arrows:
-        sent[arrow.target] = max(sent.get(arrow.target, 0), arrow.sent)
     changes: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-    for target, since in sent.items():
+    for target, ways in groupby(arrows, attrgetter("target")):
+        since = max([arrow.sent for arrow in ways])
         element = traced.lanes[target.worker].element
-        span = target.span
-        changes[element] += [(since, span.items), (span.start, -span.items)]
+        changes[element] += [(since, target.items), (target.start, -target.items)]
     for element, steps in changes.items():
         steps.sort()
-        totals = accumulate(step for _, step in steps)
+        totals = accumulate([step for _, step in steps])
+        counted = _counter(f"waiting for {element}", pid, "items")
         for (when, _), items in zip(steps, totals, strict=True):
-            yield _counted(f"waiting for {element}", when, pid, items=max(0, items))
+            yield counted(when, max(0, items))
 
 
-def _widths(traced: Traced, began: int, pid: int) -> Iterator[Event]:
+def _widths(traced: Traced, began: int, pid: int) -> Iterator[_Event]:
     for fork, widths in traced.widths.items():
+        counted = _counter(f"width of {fork}", pid, "branches")
         for width in widths:
-            when = began + int(width.since * 1e9)
-            yield _counted(f"width of {fork}", when, pid, branches=width.width)
+            yield counted(began + int(width.since * 1e9), width.width)
 
 
-def _counted(name: str, when: int, pid: int, **values: int) -> Event:
-    return {"ph": "C", "name": name, "cat": "counter", "ts": when, "pid": pid, "args": values}
+def _counter(name: str, pid: int, unit: str) -> Callable[[int, int], _Event]:
+    """Makes what a counter shows from some time on."""
+    same = f'"name":{json.dumps(name)},"cat":"counter","pid":{pid},"args":{{"{unit}":'
+
+    def counted(when: int, value: int) -> _Event:
+        return _Event(when, _COUNTS, 0, f'{{"ph":"C","ts":{when / 1000},{same}{value}}}}}')
+
+    return counted

@@ -626,7 +626,7 @@ def note_setup(actor: StageActor | SourceActor) -> None:
     """Put the setup of a worker, which was for the run that begins, on its tape."""
     span, actor.setup = actor.setup, None
     if span is not None and actor.tape is not None:
-        actor.tape.add(span)
+        actor.tape.add(*span)
 
 
 def taken_off(actor: StageActor | SourceActor | Sink) -> list[Tape]:
@@ -865,7 +865,7 @@ class Sink:
         """The consumer kept so many items, those of the last frame, for so long until now."""
         if self.tape is not None:
             now = perf_counter_ns()
-            self.tape.add(Span("batch", now - int(seconds * 1e9), now, self._path, items))
+            self.tape.add("batch", now - int(seconds * 1e9), now, self._path, items)
         if items:
             self.gauge.spend(int(seconds * 1e9))
             self.way_in.service = _blend(self.way_in.service, seconds / items)
