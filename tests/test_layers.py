@@ -53,6 +53,8 @@ OTHERS = {
     "_children",  # of multiprocessing
     "_forkserver",
     "_forkserver_alive_fd",
+    "_forkserver_pid",
+    "_popen",
     "_resource_tracker",
 }
 """Private names, by their looks, of what is not ours."""

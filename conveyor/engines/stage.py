@@ -7,7 +7,7 @@ import inspect
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from operator import length_hint
+from operator import attrgetter, length_hint
 from reprlib import Repr
 from time import perf_counter, perf_counter_ns
 from typing import Any, NamedTuple
@@ -148,9 +148,7 @@ class Stage:
     @property
     def counts(self) -> Counts:
         """What has been counted, and what had been when the run began: as it can be kept."""
-        return tuple(getattr(self, name) for name in _COUNTS), tuple(
-            getattr(self._before, name) for name in _COUNTS
-        )
+        return _counts(self), _counts(self._before)
 
     @counts.setter
     def counts(self, counts: Counts) -> None:
@@ -451,6 +449,7 @@ NO_ITEM = object()
 _END = object()
 
 _COUNTS = ("items_in", "items_out", "filtered", "added", "skipped", "dead", "retried")
+_counts = attrgetter(*_COUNTS)
 
 
 def is_given(node: ProcessorNode) -> bool:

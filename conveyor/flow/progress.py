@@ -64,7 +64,10 @@ class Progress:
 
     def resume(self, link: int) -> Current:
         """What is done of the next frame from a link."""
-        return self.current.setdefault(link, Current())
+        current = self.current.get(link)
+        if current is None:
+            current = self.current[link] = Current()
+        return current
 
     def complete(self, link: int, position: int, *, is_end: bool, ends_run: bool) -> None:
         """That frame is done.

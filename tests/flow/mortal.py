@@ -12,13 +12,13 @@ from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any
-from unittest.mock import patch
 
 from conveyor import Element, UsageError
-from conveyor.engines.processes import durable
 from conveyor.engines.processes.actor import Accounts, StageActor
 from conveyor.engines.processes.durable import DurableReceiver, DurableSender
+from conveyor.engines.processes.log import Entry
 from conveyor.engines.processes.restartable import RestartableActor
+from conveyor.engines.processes.wire import HEADER
 from conveyor.engines.stats import Stats
 from conveyor.flow.credit import BYTES, FRAMES, Credit
 from conveyor.graph import Graph, ProcessorNode
@@ -55,7 +55,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.data = bytearray()
-        self.head = self.taken = 0
+        self.head = self.taken = self.freed = 0
         self.service = 0.0
 
 
@@ -70,8 +70,8 @@ class DeadlyLog:
         memory = self._memory
         return memory.head, memory.taken, memory.service
 
-    def write(self, position: int, *parts: bytes | bytearray) -> int:
-        for part in parts:
+    def write(self, position: int, head: bytes, payload: bytes | bytearray) -> int:
+        for part in (head, payload):
             self._danger()
             data = self._memory.data
             data[position:] = bytes(max(0, position - len(data))) + part
@@ -90,14 +90,20 @@ class DeadlyLog:
         self._memory.taken, self._memory.service = position, service
         self._danger()
 
-    def read(self, position: int, size: int) -> bytes:
-        return bytes(self._memory.data[position : position + size])
+    def entry(self, position: int) -> Entry:
+        body = position + HEADER.size
+        size, address_size, count = HEADER.unpack(self._memory.data[position:body])
+        address = bytes(self._memory.data[body : body + address_size])
+        return Entry(body + address_size + size, address, count, size, body, is_aside=False)
 
-    def read_whole(self, position: int, size: int) -> bytearray:
-        return self._memory.data[position : position + size]
+    def payload(self, entry: Entry) -> bytearray:
+        return self._memory.data[entry.end - entry.size : entry.end]
 
-    def free(self, start: int, end: int) -> None:
-        self._memory.data[start:end] = b"\xdd" * (end - start)
+    def free(self, position: int) -> None:
+        memory = self._memory
+        if position > memory.freed:
+            memory.data[memory.freed : position] = b"\xdd" * (position - memory.freed)
+            memory.freed = position
 
     def close(self) -> None:
         pass
@@ -336,7 +342,7 @@ def simulate_deaths(
         plan = make(graph, ordered=ordered, processes=None, cores=CORES)
     simulation = MortalSimulation(plan, graph, chance)
     # Memory is given back as soon as it may be.
-    with patch.multiple(durable, _FREE=1, _PAGE=1), explained(simulation, seed):
+    with explained(simulation, seed):
         given = [simulation.run(items) for items in runs]
         simulation.settle()
     return simulation, given

@@ -27,11 +27,12 @@ from conveyor.engines.counters import Counted
 from conveyor.engines.letters import Failures
 from conveyor.engines.processes.actor import Accounts, Sink, SourceActor, taken_off
 from conveyor.engines.processes.channel import Poller
-from conveyor.engines.processes.durable import DurableReceiver, DurableSender, Log
+from conveyor.engines.processes.durable import DurableReceiver, DurableSender
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.kept import Kept
 from conveyor.engines.processes.launch import fill_standard_streams
 from conveyor.engines.processes.load import LoadWatch
+from conveyor.engines.processes.log import Log
 from conveyor.engines.processes.memory import KEPT, Memory, create_arena
 from conveyor.engines.processes.meters import Meters
 from conveyor.engines.processes.mover import Mover

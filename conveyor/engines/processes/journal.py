@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import struct
 
-from conveyor.engines.processes.durable import write_whole
+from conveyor.engines.processes.log import write_whole
 
 _WORDS = struct.Struct("<QQ")
 """Which record is in force, and its bytes; how often one was put in force."""
 
-_SLOTS = (1 << 20, 1 << 40)
-"""Where the two records are."""
+_NEAR, _NEAR_SIZE = (4 << 10, 34 << 10), 30 << 10
+_FAR = (1 << 30, 1 << 40)
+"""Where the two records are: those that are small in pages that stay mapped."""
 
 
 class Journal:
@@ -23,20 +25,28 @@ class Journal:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._near = mmap.mmap(fd, 64 << 10)
         word, commits = _words(fd)
         self._slot, self._size, self._commits = word & 1, word >> 1, commits
 
     def load(self) -> bytes | None:
         """The record in force; None where there never was one."""
+        if self._size <= _NEAR_SIZE:
+            start = _NEAR[self._slot]
+            return self._near[start : start + self._size] or None
         data = bytearray()
         while len(data) < self._size:
-            data += os.pread(self._fd, self._size - len(data), _SLOTS[self._slot] + len(data))
-        return bytes(data) or None
+            data += os.pread(self._fd, self._size - len(data), _FAR[self._slot] + len(data))
+        return bytes(data)
 
     def save(self, record: bytes) -> None:
         """Put a new record in force, at once."""
         self._slot, self._size = 1 - self._slot, len(record)
-        write_whole(self._fd, record, _SLOTS[self._slot])
+        if self._size <= _NEAR_SIZE:
+            start = _NEAR[self._slot]
+            self._near[start : start + self._size] = record
+        else:
+            write_whole(self._fd, record, _FAR[self._slot])
         self._commits += 1
         os.pwrite(self._fd, _WORDS.pack(self._size << 1 | self._slot, self._commits), 0)
 

@@ -8,9 +8,9 @@ from collections.abc import Collection, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
-from conveyor.engines.processes.durable import create
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.journal import commits_in
+from conveyor.engines.processes.log import create
 from conveyor.engines.processes.wire import pack_error
 from conveyor.errors import StageTimeout, WorkerDied
 from conveyor.flow.failure import Policy

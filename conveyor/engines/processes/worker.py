@@ -34,14 +34,10 @@ from conveyor.engines.processes.channel import (
     MessageEnd,
     Poller,
 )
-from conveyor.engines.processes.durable import (
-    Bell,
-    DurableReceiver,
-    DurableSender,
-    Log,
-)
+from conveyor.engines.processes.durable import Bell, DurableReceiver, DurableSender
 from conveyor.engines.processes.journal import Journal
 from conveyor.engines.processes.knowledge import Knowledge
+from conveyor.engines.processes.log import Log
 from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.output import redirect
 from conveyor.engines.processes.recorder import Recorder, WorkMeter
