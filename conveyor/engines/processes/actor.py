@@ -794,7 +794,8 @@ class SourceActor:
         """The next items; fewer than wanted where they turn out slow to come, or large."""
         if self.meter is not None:
             self.meter.start()
-        started, batch = perf_counter(), list(islice(items, min(wanted, AT_ONCE)))
+        at_once = wanted if type(items) in _THERE else AT_ONCE
+        started, batch = perf_counter(), list(islice(items, min(wanted, at_once)))
         while AT_ONCE <= len(batch) < wanted and perf_counter() - started < FULL_SECONDS:
             more = list(islice(items, min(wanted - len(batch), AT_ONCE)))
             if not more:
@@ -828,6 +829,10 @@ class SourceActor:
         self.way_out.account(accounts)
         accounts.tapes += taken_off(self)
         self._told(accounts)
+
+
+_THERE = frozenset(type(iter(one)) for one in ([], (), range(1), range(1 << 70), {}, set[Any]()))
+"""What the iterators of collections are: the next items are there, however many."""
 
 
 class Sink:
