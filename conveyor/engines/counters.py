@@ -6,7 +6,7 @@ so what a run was is the difference of two readings.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from conveyor.engines.histogram import BUCKETS, Histogram
 from conveyor.engines.stats import Figures
@@ -34,8 +34,7 @@ TIMES = 24
 FIELDS = TIMES + BUCKETS
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """What a worker did in a run, as two readings of its counters.
 
     Attributes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from conveyor import log
@@ -46,6 +45,8 @@ class DeadLetters(list[DeadLetter]):
             NotPicklable: an item can't be pickled; nothing has been written.
             OSError: the file can't be written.
         """
+        from pathlib import Path
+
         from conveyor.engines.files import write_whole
 
         data = _MAGIC + _VERSION + pickle.dumps([_packed(letter) for letter in self])
@@ -61,6 +62,8 @@ class DeadLetters(list[DeadLetter]):
             UsageError: the file holds no dead letters, is damaged, or is of another version.
             OSError: the file can't be read.
         """
+        from pathlib import Path
+
         data = Path(path).read_bytes()
         if not data.startswith(_MAGIC):
             raise UsageError(f"{path} holds no dead letters: it does not begin as such a file does")

@@ -212,8 +212,7 @@ def unmarked(places: Places) -> Places:
     return places.places if isinstance(places, Marks) else places
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(NamedTuple):
     """One worker, as a trace shows it.
 
     Attributes:

@@ -12,14 +12,13 @@ all of those have given it back.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 PAGE = 4096
 """Places begin and end with pages, in bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """A place that is lent.
 
     Attributes:

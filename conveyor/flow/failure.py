@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 OnError = Literal["fail", "skip", "dead_letter"]
 Verdict = Literal["retry", "fail", "skip", "dead_letter"]
@@ -12,8 +11,7 @@ LEAST_ITEMS = 100
 """Before so many items have gone in, a share of them says little: one in two may be one in all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """What is done about the failed items of one stage.
 
     Attributes:
@@ -34,8 +32,7 @@ class Policy:
         return "retry" if attempts <= self.retries else self.on_error
 
 
-@dataclass(frozen=True, slots=True)
-class Tolerance:
+class Tolerance(NamedTuple):
     """How many failed items a run bears.
 
     Attributes:

@@ -9,15 +9,13 @@ detached by an end of their own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from conveyor.flow.batch import END, LEAVE, Frame, Path, Scope, origin
 from conveyor.flow.order import Completion, Reorder
 
 
-@dataclass(frozen=True, slots=True)
-class LinkIn:
+class LinkIn(NamedTuple):
     """One link into a join.
 
     Attributes:

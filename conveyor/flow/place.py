@@ -8,9 +8,9 @@ about as good it is the one that moves the fewest workers.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import inf
+from typing import NamedTuple
 
 WORTH = 0.1
 """A placement is worth it if the process with most work gets rid of this share of that."""
@@ -22,8 +22,7 @@ MOST_WORKERS = 64
 """Where there are more, they stay where they are: to find the best cut would take too long."""
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     """Where each worker is to be, and why.
 
     Attributes:

@@ -13,8 +13,8 @@ cores, where their bounds allow it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import ceil, floor
+from typing import NamedTuple
 
 STALLED = 0.1
 """The pipe into a fork stalls if its senders waited for room for this share of the time."""
@@ -38,8 +38,7 @@ AT_FIRST = 8
 """The most branches that a fork begins with, since each costs a start. Growth doubles them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """How wide a fork may be.
 
     Attributes:
@@ -52,8 +51,7 @@ class Bounds:
     narrows: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """What a fork did since the last look.
 
     Attributes:
@@ -76,8 +74,7 @@ class Load:
     flows: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """How wide a fork is to be from now on, and why.
 
     Attributes:

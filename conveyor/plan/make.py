@@ -10,7 +10,6 @@ join has gathered would be lost with it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 
 from conveyor.errors import UsageError
 from conveyor.flow.join import LinkIn
@@ -194,8 +193,8 @@ class _Planner:
         ways = {name: self._way_out(name) for name in names if name != "output"}
         for name in names:
             worker = self.workers[self.numbers[name]]
-            self.workers[self.numbers[name]] = replace(
-                worker, way_in=self._way_in(name), way_out=ways.get(name)
+            self.workers[self.numbers[name]] = worker._replace(
+                way_in=self._way_in(name), way_out=ways.get(name)
             )
         count = self._place(processes, settled)
         self._make_durable(count)
@@ -331,7 +330,7 @@ class _Planner:
         if count < len(hired) <= MOST_WORKERS and sum(stay) > 1:
             places = placed([len(hired) if stays else 1 for stays in stay], places, ())
         for number, process in zip(hired, places, strict=True):
-            self.workers[number] = replace(self.workers[number], process=process)
+            self.workers[number] = self.workers[number]._replace(process=process)
         return count
 
     def _make_durable(self, processes: int) -> None:
@@ -340,9 +339,9 @@ class _Planner:
             here = [n for n, worker in enumerate(self.workers) if worker.process == process]
             restarts = _restarts([self.workers[n] for n in here])
             for number in here:
-                self.workers[number] = replace(self.workers[number], restarts=restarts)
+                self.workers[number] = self.workers[number]._replace(restarts=restarts)
         self.channels = [
-            replace(one, durable=True)
+            one._replace(durable=True)
             if self.workers[one.source].restarts or self.workers[one.target].restarts
             else one
             for one in self.channels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from conveyor.flow.join import LinkIn
 from conveyor.flow.scale import Bounds
@@ -16,8 +16,7 @@ PARENT = -1
 """The process number of the caller, where the feed and the sink are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
+class Channel(NamedTuple):
     """A way for frames from one worker to another.
 
     Attributes:
@@ -40,8 +39,7 @@ class Channel:
     durable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fan:
+class Fan(NamedTuple):
     """A fork in a way out.
 
     Attributes:
@@ -70,8 +68,7 @@ def counts_turns(way: WayOut) -> bool:
     return isinstance(way, Fan) and (way.in_turn or any(map(counts_turns, way.branches)))
 
 
-@dataclass(frozen=True, slots=True)
-class WayIn:
+class WayIn(NamedTuple):
     """How a worker joins what it receives.
 
     Attributes:
@@ -89,8 +86,7 @@ class WayIn:
     traced: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedWorker:
+class PlannedWorker(NamedTuple):
     """One processor instance at work, the feed, the sink, or a relay that only joins.
 
     Attributes:
@@ -125,8 +121,7 @@ class PlannedWorker:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Scaled:
+class Scaled(NamedTuple):
     """A fork that follows the load.
 
     Its branches are *slots*: they are attached and detached while the plan runs. All slots of a
@@ -194,7 +189,7 @@ class Plan:
     def placed(self, processes: Mapping[int, int]) -> Plan:
         """The plan with some workers, by their numbers, in other processes."""
         workers = (
-            replace(worker, process=processes.get(number, worker.process))
+            worker._replace(process=processes.get(number, worker.process))
             for number, worker in enumerate(self.workers)
         )
         return replace(self, workers=tuple(workers))

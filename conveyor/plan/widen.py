@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
+from typing import NamedTuple
 
 from conveyor.graph import Auto, Edge, ForkNode, Graph, JoinNode, Node, OutputNode
 from conveyor.graph.check import check
 
 
-@dataclass(frozen=True, slots=True)
-class Wide:
+class Wide(NamedTuple):
     """A graph in which no fork is AUTO any more, and what its parts were before.
 
     Attributes:

@@ -22,7 +22,8 @@ from conveyor.engines.processes.wire import HEADER
 from conveyor.engines.stats import Stats
 from conveyor.flow.credit import BYTES, FRAMES, Credit
 from conveyor.graph import Graph, ProcessorNode
-from conveyor.plan import Plan, PlannedWorker, make
+from conveyor.plan import Plan, PlannedWorker
+from conveyor.plan.make import make
 from tests.flow.ledger import Ledger, hold
 from tests.flow.promises import CORES, explained
 from tests.flow.simulator import Chance, NoRecording, Simulation, Wire

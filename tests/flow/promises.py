@@ -11,7 +11,7 @@ from conveyor import Element
 from conveyor.engines.base import Results
 from conveyor.engines.stats import Stats
 from conveyor.graph import Graph
-from conveyor.plan import make
+from conveyor.plan.make import make
 from tests.flow.ledger import hold
 from tests.flow.simulator import Chance, Simulation, shown
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from conveyor import AUTO, Feed, Join, Pipe, Processor
 from conveyor.graph import Edge, ForkNode, Graph, JoinNode, ProcessorNode
-from conveyor.plan import Fan, make
+from conveyor.plan import Fan
+from conveyor.plan.make import make
 from conveyor.plan.model import PARENT
 from conveyor.plan.widen import widen
 from tests.graph.strategies import graphs, replicated, wired

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from conveyor import AUTO, Auto, Feed, Join, Pipe, Processor
 from conveyor.graph.check import check
-from conveyor.plan import Fan, make
+from conveyor.plan import Fan
+from conveyor.plan.make import make
 from conveyor.plan.model import PARENT
 from conveyor.plan.widen import widen
 from tests.strategies import runnables

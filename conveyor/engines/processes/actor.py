@@ -7,7 +7,7 @@ when it has got on, and False when it waits for frames or for credit.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterator, Sized
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sized
 from functools import partial
 from itertools import islice
 from time import perf_counter, perf_counter_ns
@@ -831,7 +831,8 @@ class SourceActor:
         self._told(accounts)
 
 
-_THERE = frozenset(type(iter(one)) for one in ([], (), range(1), range(1 << 70), {}, set[Any]()))
+_COLLECTIONS: tuple[Iterable[Any], ...] = ([], (), range(1), range(1 << 70), {}, set())
+_THERE = frozenset(type(iter(one)) for one in _COLLECTIONS)
 """What the iterators of collections are: the next items are there, however many."""
 
 

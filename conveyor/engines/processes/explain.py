@@ -10,8 +10,9 @@ from conveyor.engines.processes.knowledge import settled
 from conveyor.engines.processes.wire import by_value, ship
 from conveyor.errors import NotPicklable
 from conveyor.graph import ForkNode, Graph
-from conveyor.plan import Plan, make
+from conveyor.plan import Plan
 from conveyor.plan.explain import Asked, Explanation, rules
+from conveyor.plan.make import make
 from conveyor.plan.model import PARENT
 
 

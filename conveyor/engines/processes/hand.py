@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from multiprocessing import Pipe
 from typing import Any
 
@@ -143,7 +142,7 @@ class Hand:
         if len(shown) > 1:  # nobody knows whose the time is
             return shown
         cpu = self.process.cpu_seconds()
-        return {number: replace(one, cpu=cpu) for number, one in shown.items()}
+        return {number: one._replace(cpu=cpu) for number, one in shown.items()}
 
     def end_if_overdue(self) -> None:
         """Kill the process if what it has in work did not let itself be broken off in time."""

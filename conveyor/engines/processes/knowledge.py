@@ -11,7 +11,6 @@ import functools
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from hashlib import blake2b
 from typing import Any
 
 import cloudpickle
@@ -67,6 +66,8 @@ class _Digest:
     """A stream that keeps nothing but a digest of what is written to it."""
 
     def __init__(self) -> None:
+        from hashlib import blake2b  # which only those need that share a process
+
         self.hash = blake2b(digest_size=16)
         self._size = 0
 

@@ -27,7 +27,8 @@ from conveyor.engines.stats import Placed, Stats, Width, account
 from conveyor.engines.tape import Lane, Tape, Traced
 from conveyor.errors import UsageError
 from conveyor.graph import ForkNode, Graph
-from conveyor.plan import Plan, make
+from conveyor.plan import Plan
+from conveyor.plan.make import make
 
 
 def _end(live: weakref.ref[Processes]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 from conveyor.engines.processes.recorder import Reading
@@ -60,7 +59,7 @@ class LoadWatch:
         self._look(now, readings)
         self._scaler.pause()
         self.widths = self._at_first()
-        self._widths = {fork: replace(one, reason=KEPT) for fork, one in self._widths.items()}
+        self._widths = {fork: one._replace(reason=KEPT) for fork, one in self._widths.items()}
 
     def _at_first(self) -> dict[str, list[Width]]:
         first = {fork: Width(0.0, one.width, one.reason) for fork, one in self._widths.items()}
@@ -118,7 +117,7 @@ class LoadWatch:
     ) -> None:
         """A decision has been carried out: these slots are attached now."""
         self._attached = attached
-        self._widths[decision.fork] = replace(decision, reason=KEPT)
+        self._widths[decision.fork] = decision._replace(reason=KEPT)
         self._look(now, readings)
         width = Width(now - self._began, decision.width, decision.reason)
         self.widths.setdefault(decision.fork, []).append(width)

@@ -11,10 +11,9 @@ import mmap
 import os
 import struct
 from collections.abc import Sequence, Sized
-from dataclasses import dataclass
 from resource import RUSAGE_SELF, getrusage
 from time import perf_counter_ns
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from conveyor.engines import counters
 from conveyor.engines.counters import (
@@ -64,8 +63,7 @@ _LOOK = 64
 """Batches from one look at the memory and CPU time of the process to the next."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What a gauge shows: all that a worker has done since it began.
 
     Attributes:

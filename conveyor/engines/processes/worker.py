@@ -11,11 +11,11 @@ import signal
 import sys
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 from conveyor.dsl.processor import Processor
 from conveyor.engines.careful import stage_for
@@ -65,8 +65,7 @@ LOOK = 8
 small step."""
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
+class Links(NamedTuple):
     """What a process is to connect, along with a descriptor for each end.
 
     A channel that is durable has one more, that of its log.
@@ -80,8 +79,7 @@ class Links:
     slots: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Orders:
+class Orders(NamedTuple):
     """All that a worker process is told at its start.
 
     Along with it come its recorder, the arena, the journals of its workers, and its ends.
@@ -112,8 +110,7 @@ class Orders:
     blame: Mapping[int, tuple[Entry, Mapping[int, tuple[bytes, int]]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """Workers change their processes, while nothing is on its way between any of them.
 
     Along with it come the ends of the channels that are laid anew for it.
@@ -434,7 +431,7 @@ class _Worker:
         assert self._orders is not None
         orders, before = self._orders, self._orders.plan
         plan = before.placed(move.processes)
-        self._orders = orders = replace(orders, plan=plan)
+        self._orders = orders = orders._replace(plan=plan)
         relaid = plan.relaid(before)
         for number in relaid:
             channel = plan.channels[number]
@@ -621,7 +618,7 @@ def _revived(name: str, data: bytes) -> Processor[Any, Any]:
 def without_processors(plan: Plan) -> Plan:
     """The plan as it travels: each processor goes only to its own worker."""
     workers = tuple(
-        replace(worker, node=replace(worker.node, processor=None)) if worker.node else worker
+        worker._replace(node=replace(worker.node, processor=None)) if worker.node else worker
         for worker in plan.workers
     )
     return replace(plan, workers=workers)
