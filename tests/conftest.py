@@ -14,7 +14,7 @@ patient = {
     "suppress_health_check": [HealthCheck.too_slow],
 }
 settings.register_profile("quick", max_examples=15, **patient)
-settings.register_profile("default", max_examples=30, **patient)
+settings.register_profile("default", max_examples=20, **patient)
 settings.register_profile("thorough", max_examples=1000, **patient)
 
 

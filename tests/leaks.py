@@ -11,7 +11,11 @@ import psutil
 import pytest
 
 from conveyor import Feed, Processor
+from conveyor.engines.processes.launch import start_fork_server
 from conveyor.testing.leaks import PATIENCE, Snapshot, leaks
+
+WHAT_TESTS_IMPORT = ("hypothesis", "loguru", "numpy", "psutil", "pytest", "tests.strategies")
+"""Workers import the module of a test, where they are not to import all of this each time."""
 
 
 def is_alive(pid: int) -> bool:
@@ -48,6 +52,7 @@ def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
 @pytest.fixture(scope="session", autouse=True)
 def warm_engine(temporary_folder: Path) -> None:
     """The fork server is there before any test counts what it holds."""
+    start_fork_server(lambda: WHAT_TESTS_IMPORT)
     assert (Feed() >> Processor(abs)).run([-1]) == [1]
 
 

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Generic
 
@@ -80,6 +81,12 @@ PUBLIC = {
 }  # fmt: skip
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """A file of the package; several tests read each, and none changes what it reads."""
+    return ast.parse(path.read_text())
+
+
 def layer(module: str) -> str | None:
     """The layer of a module of ours, or None."""
     parts = module.split(".")
@@ -113,7 +120,7 @@ def test_a_module_imports_only_what_its_layer_may(path):
     own = name.split("/", maxsplit=1)[0].removesuffix(".py")
     if own == "__init__":
         return
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     unseen = only_for_checkers(tree)
     top = set(tree.body)
     for module, _, node in imports(tree):
@@ -127,13 +134,13 @@ def test_a_module_imports_only_what_its_layer_may(path):
 @pytest.mark.parametrize("folder", ["flow", "graph", "plan", "dsl"])
 def test_a_pure_layer_knows_no_clock_process_or_chance(folder):
     for path in (PACKAGE / folder).rglob("*.py"):
-        for module, _, _ in imports(ast.parse(path.read_text())):
+        for module, _, _ in imports(parsed(path)):
             assert module.split(".")[0] not in IMPURE, f"{path} imports {module}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_nobody_measures_by_a_clock_that_may_be_set(path):
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     from_time = {name for module, names, _ in imports(tree) if module == "time" for name in names}
     assert "time" not in from_time
     assert "time.time" not in {
@@ -144,7 +151,7 @@ def test_nobody_measures_by_a_clock_that_may_be_set(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_private_names_stay_in_their_folder(path):
     folder = ".".join(["conveyor", *path.relative_to(PACKAGE).parts[:-1]])
-    for module, names, _ in imports(ast.parse(path.read_text())):
+    for module, names, _ in imports(parsed(path)):
         if layer(module) and module.rpartition(".")[0] != folder:
             assert not [name for name in names if name.startswith("_")], f"{path}: {module}"
 
@@ -161,13 +168,17 @@ def defined(tree: ast.AST) -> Iterator[str]:
                 yield from (alias.asname or alias.name for alias in names)
 
 
+@cache
+def defined_in(folder: Path) -> set[str]:
+    """The names that are given to something in the files of a folder."""
+    return {name for file in folder.glob("*.py") for name in defined(parsed(file))}
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_private_attributes_stay_in_their_folder(path):
-    here = {
-        name for file in path.parent.glob("*.py") for name in defined(ast.parse(file.read_text()))
-    }
+    here = defined_in(path.parent)
     name = str(path.relative_to(PACKAGE))
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and node.attr not in here:
             is_special = node.attr.endswith("__") or node.attr in OTHERS
             assert is_special or (name, node.attr) in KNOWN, f"{name}: {ast.unparse(node)}"
@@ -175,11 +186,11 @@ def test_private_attributes_stay_in_their_folder(path):
 
 def test_every_exception_to_the_rules_is_needed():
     for name, upward in LATE:
-        tree = ast.parse((PACKAGE / name).read_text())
+        tree = parsed(PACKAGE / name)
         unseen = only_for_checkers(tree)
         assert upward in {layer(m) for m, _, node in imports(tree) if node not in unseen}
     for name, attribute in KNOWN:
-        tree = ast.parse((PACKAGE / name).read_text())
+        tree = parsed(PACKAGE / name)
         assert attribute in {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
 
 
@@ -211,7 +222,7 @@ def test_nothing_of_multiprocessing_that_a_death_could_leave_locked_is_used():
         "Barrier",
     }
     for path in FILES:
-        for module, names, _ in imports(ast.parse(path.read_text())):
+        for module, names, _ in imports(parsed(path)):
             if module.split(".")[0] == "multiprocessing":
                 assert not forbidden & set(names), path
                 assert "shared_memory" not in names, path
@@ -224,7 +235,7 @@ def test_the_public_names_are_these():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_what_is_public_has_a_docstring(path):
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     assert ast.get_docstring(tree), path
     for node in tree.body:
         if not isinstance(node, (ast.ClassDef, ast.FunctionDef)) or node.name.startswith("_"):

@@ -87,8 +87,9 @@ def leaks(before: Snapshot) -> list[str]:
 
 def _processes() -> Iterator[tuple[int, str]]:
     """All processes below this one, but the fork server and the resource tracker."""
-    for child in psutil.Process().children(recursive=True):
+    for pid in _below(os.getpid()):
         try:
+            child = psutil.Process(pid)
             is_zombie = child.status() == psutil.STATUS_ZOMBIE
             command = [] if is_zombie else child.cmdline()
             if child.ppid() == os.getpid() and any(map(_is_kept, command)):
@@ -99,6 +100,26 @@ def _processes() -> Iterator[tuple[int, str]]:
             pass
 
 
+def _below(pid: int) -> list[int]:
+    """The ids of all processes below one."""
+    if not Path(f"/proc/{pid}/task/{pid}/children").exists():  # not every kernel tells them
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    found = list(_children(pid))
+    for child in found:  # and theirs, as the list grows
+        found += _children(child)
+    return found
+
+
+def _children(pid: int) -> set[int]:
+    """Those of a process, asked twice: the kernel may leave one out while another one ends."""
+    found: set[int] = set()
+    for _ in range(2):
+        for told in Path("/proc").glob(f"{pid}/task/*/children"):
+            with contextlib.suppress(OSError):  # it has ended, or a thread of it
+                found.update(map(int, told.read_bytes().split()))
+    return found
+
+
 def _is_kept(word: str) -> bool:
     """Whether a word of a command says that the process lives as long as this one."""
     return "multiprocessing.forkserver" in word or "multiprocessing.resource_tracker" in word
@@ -106,7 +127,8 @@ def _is_kept(word: str) -> bool:
 
 def _shared() -> Iterator[str]:
     if _SHARED.exists():
-        yield from (path.name for path in _SHARED.iterdir() if not path.is_dir())
+        with os.scandir(_SHARED) as entries:  # which tells what is a folder without a look at each
+            yield from (entry.name for entry in entries if not entry.is_dir())
 
 
 def _not_of_others(names: frozenset[str]) -> frozenset[str]:
@@ -116,7 +138,7 @@ def _not_of_others(names: frozenset[str]) -> frozenset[str]:
     """
     if not names:
         return names
-    here = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+    here = {os.getpid(), *_below(os.getpid())}
     ours: set[str] = set()
     others: set[str] = set()
     for maps in Path("/proc").glob("[0-9]*/maps"):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from conveyor import ConveyorError
 from tests.strategies import Runnable, inputs, runnables
 
-some = settings(max_examples=max(20, settings.default.max_examples // 3))
+some = settings(max_examples=max(12, settings.default.max_examples // 3))
 
 
 def outcome(case: Runnable, **options):
@@ -49,7 +49,7 @@ def test_engines_agree_on_what_is_an_error(case):
     )
 
 
-@settings(max_examples=10)
+@settings(max_examples=8)
 @given(runnables(items=inputs(200)))
 def test_a_warm_pipeline_gives_the_same_each_time(case):
     with case.pipeline().open(ordered=True) as live:
@@ -57,7 +57,7 @@ def test_a_warm_pipeline_gives_the_same_each_time(case):
         assert list(map(repr, live.run(*case.arguments))) == first
 
 
-@settings(max_examples=max(25, settings.default.max_examples // 3))
+@settings(max_examples=max(15, settings.default.max_examples // 3))
 @given(runnables(items=inputs(60)))
 def test_processes_give_the_same_list_when_ordered(case):
     assert outcome(case, ordered=True) == outcome(case, engine="inline")

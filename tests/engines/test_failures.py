@@ -394,7 +394,7 @@ def outputs_of(item):
     return [item * 10 + n for n in range(item % 3)]
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     st.dictionaries(st.integers(0, 40), st.integers(1, 4)),
     st.integers(0, 3),

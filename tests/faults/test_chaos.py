@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-KILLS = 100
+KILLS = 40
 LIMIT = 250
 """Seconds that only keep a hang from lasting; chaos prints all stacks before that."""
 

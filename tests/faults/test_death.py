@@ -573,7 +573,7 @@ def test_a_fork_server_that_is_killed_is_replaced(tmp_path):
         pipeline = Feed() >> Processor(abs)
         pipeline.run([1])
         held = len(os.listdir("/proc/self/fd"))
-        for _ in range(10):
+        for _ in range(4):
             for child in psutil.Process().children():
                 if "forkserver" in " ".join(child.cmdline()):
                     child.kill()
@@ -590,7 +590,7 @@ def test_a_run_whose_fork_server_is_killed_goes_on(tmp_path):
         tmp_path,
         """
         import psutil
-        outputs = (Feed() >> Processor(note)).stream(range(20_000))
+        outputs = (Feed() >> Processor(note)).stream(range(5_000))
         first = next(outputs)
         for child in psutil.Process().children():
             if "forkserver" in " ".join(child.cmdline()):
@@ -598,7 +598,7 @@ def test_a_run_whose_fork_server_is_killed_goes_on(tmp_path):
         print(first + sum(outputs))
         """,
     )
-    assert ended.out == f"{sum(range(20_000))}\n", ended.err
+    assert ended.out == f"{sum(range(5_000))}\n", ended.err
     assert ended.left == []
 
 

@@ -15,7 +15,9 @@ from tests.strategies import Add, Expand, Keep, Tally, runnables
 
 pytestmark = pytest.mark.quick
 
-INTERLEAVINGS = 3
+INTERLEAVINGS = 2
+"""So many for each pipeline; `make simulations` makes them by the thousand."""
+
 seeds = st.integers(0, 2**32)
 
 
@@ -37,11 +39,11 @@ def test_workers_do_die():
     """Else the test above would tell nothing."""
     pipeline = Feed() >> Add(1) >> Keep(1) * ((Expand(1) >> Add(2)) % 2) & Tally(0)
     deaths = Counter()
-    for seed in range(60):
+    for seed in range(20):
         simulation, _ = simulate_deaths(pipeline, seed, range(12))
         deaths[simulation.danger.deaths] += 1
-    assert sum(deaths.elements()) > 600
-    assert deaths[0] < 20
+    assert sum(deaths.elements()) > 200
+    assert deaths[0] < 7
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_workers_do_die():
 )
 def test_shapes_keep_their_meaning(pipeline):
     inline = pipeline.run(range(12), engine="inline")
-    for seed in range(40):
+    for seed in range(15):
         _, runs = simulate_deaths(pipeline, seed, range(12), range(12))
         for outputs, _ in runs:
             check_outputs(outputs, inline, is_ordered=False)

@@ -374,25 +374,30 @@ def zipped(join, random, sizes, in_turn):
 
 
 def simulator(pipeline, *, is_ordered=False, **how):
+    """Hold what is promised in so many runs."""
     items = tuple(range(6))
-    return partial(keep_promises, pipeline, (items,), range(40), is_ordered=is_ordered, **how)
+
+    def find(most=40):
+        keep_promises(pipeline, (items,), range(most), is_ordered=is_ordered, **how)
+
+    return find
 
 
 def deaths(pipeline, *, is_ordered=False):
-    """Hold what is promised in runs in which workers die."""
+    """Hold what is promised in so many runs in which workers die."""
 
-    def find():
+    def find(most=150):
         inline = pipeline.run(range(12), engine="inline")
-        for seed in range(150):
+        for seed in range(most):
             simulation, runs = simulate_deaths(pipeline, seed, range(12), range(12))
             with explained(simulation, seed):
                 for outputs, stats in runs:
                     check_outputs(outputs, inline, is_ordered=is_ordered)
                     hold("the totals are the same", stats.total == inline.stats.total)
 
-    def find_by_any_error():
+    def find_by_any_error(*most):
         try:
-            find()
+            find(*most)
         except AccountError:
             raise
         except Exception as error:
@@ -451,4 +456,5 @@ def test_a_planted_bug_is_found(name, found_by, monkeypatch):
 
 @pytest.mark.parametrize("name", [name for name in PROPERTIES if name not in TESTED])
 def test_nothing_is_found_where_nothing_was_planted(name):
-    PROPERTIES[name]()
+    """Else a property would find all bugs, whatever it holds; some of the runs show that."""
+    PROPERTIES[name](15)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.quick
 
 
 def test_all_comes_out_whatever_happens():
-    report = many(range(300))
+    report = many(range(150))
 
     assert not report.wrong, "\n".join(report.wrong.values())
     assert set(report.seen) == {
@@ -29,11 +29,11 @@ def test_all_comes_out_whatever_happens():
         "ordered joins",
         "zip joins",
     }
-    assert report.seen["deaths"] > 1_000
+    assert report.seen["deaths"] > 500
 
 
 def test_a_seed_gives_the_same_run_again():
-    for seed in range(20):
+    for seed in range(10):
         assert simulated(seed) == simulated(seed)
 
 
@@ -49,8 +49,9 @@ def test_a_run_that_goes_wrong_is_told_and_its_seed_gives_it_again(monkeypatch):
 
 
 def test_the_command_makes_as_many_runs_as_it_is_asked_for():
+    """One more than a process makes between two reports, so there are several processes."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.flow.simulations", "--runs", str(2 * CHUNK)],
+        [sys.executable, "-m", "tests.flow.simulations", "--runs", str(CHUNK + 1)],
         cwd=Path(__file__).parents[2],
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -60,4 +61,4 @@ def test_the_command_makes_as_many_runs_as_it_is_asked_for():
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"{2 * CHUNK} runs: ")
+    assert done.stdout.startswith(f"{CHUNK + 1} runs: ")

@@ -24,7 +24,7 @@ from conveyor.graph import (
 from conveyor.graph.model import StageKind
 from tests.graph.strategies import any_graphs, balanced, forks, graphs, replicated, wired
 
-quick = settings(max_examples=30, deadline=None)
+quick = settings(max_examples=20, deadline=None)
 data = st.data()
 
 

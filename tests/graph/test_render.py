@@ -16,7 +16,7 @@ from conveyor.graph import Auto, Edge, ForkNode, Graph, JoinNode, OutputNode, Pr
 from conveyor.graph.render import dot, from_json, mermaid, text, to_json
 from tests.graph.strategies import any_graphs, balanced, graphs, replicated, stage, texts, wired
 
-quick = settings(max_examples=30, deadline=None)
+quick = settings(max_examples=20, deadline=None)
 
 # Load() >> Clean() >> ModelA() * (ModelB() % 2) & Report()
 MODELS = wired(

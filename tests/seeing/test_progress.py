@@ -25,24 +25,27 @@ def nap(item):
 
 
 slow = Processor(nap)
+MANY = 120
+"""`slow` is at work on so many for three times as long as from one snapshot to the next."""
+
 same = Processor(abs)
 
 
 class Walk(Source[int]):
     def generate(self):
-        yield from range(200)
+        yield from range(MANY)
 
 
 def test_a_function_gets_snapshots_while_it_runs_and_one_at_the_end(on):
     seen: list[Snapshot] = []
-    results = (Feed() >> slow).run(range(200), progress=seen.append, **on)
+    results = (Feed() >> slow).run(range(MANY), progress=seen.append, **on)
     *during, last = seen
     assert during
     assert not any(one.is_last for one in during)
     assert (last.is_last, last.items_in, last.items_out, last.stats) == (
         True,
-        200,
-        200,
+        MANY,
+        MANY,
         results.stats,
     )
     assert [one.items_out for one in seen] == sorted(one.items_out for one in seen)
@@ -52,7 +55,7 @@ def test_a_function_gets_snapshots_while_it_runs_and_one_at_the_end(on):
 def test_a_snapshot_says_what_was_written_and_what_each_element_does(on):
     seen = []
     pipeline = Feed() >> same >> slow
-    pipeline.run(range(200), progress=seen.append, **on)
+    pipeline.run(range(MANY), progress=seen.append, **on)
     assert {one.expression for one in seen} == {repr(pipeline)}
     assert seen[-2].recent["nap"].busy > 0.5 > seen[-2].recent["abs"].busy
     assert seen[-2].recent["nap"].rate > 0
@@ -62,7 +65,7 @@ def test_a_snapshot_says_what_was_written_and_what_each_element_does(on):
 
 @pytest.mark.parametrize(
     ("items", "length"),
-    [(range(200), 200), (iter([0] * 200), 200), ((n for n in range(200)), None)],
+    [(range(MANY), MANY), (iter([0] * MANY), MANY), ((n for n in range(MANY)), None)],
     ids=["sized", "hinted", "unknown"],
 )
 def test_the_time_left_is_told_where_the_items_have_a_length(items, length):
@@ -75,8 +78,8 @@ def test_the_time_left_is_told_where_the_items_have_a_length(items, length):
 
 def test_a_source_may_have_a_length():
     seen = []
-    (Source(list(range(200))) >> slow).run(progress=seen.append)
-    assert {one.length for one in seen} == {200}
+    (Source(list(range(MANY))) >> slow).run(progress=seen.append)
+    assert {one.length for one in seen} == {MANY}
     (Walk() >> slow).run(progress=seen.append)
     assert seen[-1].length is None
 
@@ -154,11 +157,11 @@ def test_nothing_is_written_when_it_is_off(capsys):
 def test_a_line_says_what_there_is_to_say():
     seen = []
     pipeline = Feed() >> Processor(lambda n: n // (n % 2)).options(on_error="skip") >> slow
-    pipeline.run(range(200), progress=seen.append)
+    pipeline.run(range(MANY), progress=seen.append)
     during, last = summary(seen[-2]), summary(seen[-1])
-    assert " of 200 in, " in during
+    assert f" of {MANY} in, " in during
     assert "left, nap busy " in during
-    assert last.startswith("200 of 200 in, 100 out, 100 failed, ")
+    assert last.startswith(f"{MANY} of {MANY} in, {MANY // 2} out, {MANY // 2} failed, ")
 
 
 def test_each_snapshot_becomes_a_line():
@@ -169,7 +172,7 @@ def test_each_snapshot_becomes_a_line():
         seen.append(snapshot)
         view.show(snapshot)
 
-    (Feed() >> slow).run(range(200), progress=show)
+    (Feed() >> slow).run(range(MANY), progress=show)
     lines = stream.getvalue().splitlines()
     assert lines == [f"conveyor: {summary(snapshot)}" for snapshot in seen]
     assert len(lines) > 1
@@ -225,13 +228,20 @@ print("the end")
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def rich():
     return pytest.importorskip("rich")
 
 
-def test_a_terminal_has_a_live_view(rich):
+@pytest.fixture(scope="module")
+def shown(rich):
+    """The exit code of the script, and what it wrote to a terminal."""
     code, screen, _ = on_terminal("-c", SCRIPT.format(fails=False))
+    return code, screen
+
+
+def test_a_terminal_has_a_live_view(shown):
+    code, screen = shown
     assert code == 0
     assert "Feed() >> Processor(nap) % Auto(min=2, max=2) & Processor(abs)" in screen
     assert "\x1b[1A" in screen  # it is drawn in its own place
@@ -241,8 +251,8 @@ def test_a_terminal_has_a_live_view(rich):
     assert last.endswith("\x1b[?25hthe end\n")  # the cursor is back
 
 
-def test_what_is_printed_meanwhile_stands_above_the_view(rich):
-    _, screen, _ = on_terminal("-c", SCRIPT.format(fails=False))
+def test_what_is_printed_meanwhile_stands_above_the_view(shown):
+    _, screen = shown
     for text in ("a worker prints [bold]this[/bold]\n", "the caller prints\n"):
         before, _, behind = screen.partition(text)
         assert before.endswith("\x1b[2K") or "Feed() >>" not in before

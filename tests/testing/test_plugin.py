@@ -287,13 +287,13 @@ def test_marked():
 
 def test_who_debugs_has_time(pytester, run):
     run("""
-@pytest.mark.conveyor(limit=1)
+@pytest.mark.conveyor(limit=0.5)
 def test_slow():
     breakpoint()
 """)
     command = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-s")
 
-    result = pytester.run(*command, stdin=b"import time; time.sleep(2)\ncontinue\n")
+    result = pytester.run(*command, stdin=b"import time; time.sleep(1)\ncontinue\n")
 
     result.assert_outcomes(passed=1)
 
