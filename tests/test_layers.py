@@ -52,7 +52,10 @@ OTHERS = {
     "_make_skeleton_enum",
     "_children",  # of multiprocessing
     "_forkserver",
+    "_forkserver_address",
     "_forkserver_alive_fd",
+    "_forkserver_pid",
+    "_config",
     "_resource_tracker",
 }
 """Private names, by their looks, of what is not ours."""
@@ -73,8 +76,8 @@ PUBLIC = {
     "AUTO", "AccountError", "Auto", "BalancedFork", "ConstructionError", "ConveyorError",
     "DeadLetter", "DeadLetters", "Element", "Feed", "Graph", "GraphError", "ImplicitPipeWarning",
     "Join", "JoinError", "NotPicklable", "Pipe", "Pipeline", "Processor", "ReplicatedFork",
-    "Snapshot", "Source", "StageError", "StageTimeout", "Stalled", "TooManyFailures",
-    "UsageError", "WorkerDied", "__version__", "processor", "source",
+    "ResourceError", "Snapshot", "Source", "StageError", "StageTimeout", "Stalled",
+    "TooManyFailures", "UsageError", "WorkerDied", "__version__", "processor", "source",
 }  # fmt: skip
 
 

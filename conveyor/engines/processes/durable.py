@@ -47,7 +47,11 @@ _TOGETHER = FRAMES // 2
 def create(name: str) -> int:
     """A descriptor of new memory, for a log or a journal."""
     fd = os.memfd_create(name, os.MFD_CLOEXEC)
-    os.ftruncate(fd, _SIZE)
+    try:
+        os.ftruncate(fd, _SIZE)
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 

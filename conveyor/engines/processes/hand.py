@@ -12,11 +12,12 @@ from typing import Any
 
 from conveyor.engines.processes.channel import MessageEnd, Poller
 from conveyor.engines.processes.large import load_copied
-from conveyor.engines.processes.launch import WorkerProcess
+from conveyor.engines.processes.launch import WorkerProcess, close_all
 from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.noted import around, is_note
 from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.recorder import Reading, Recorder, create
+from conveyor.engines.processes.refused import SPARE, need_room
 from conveyor.engines.processes.worker import Orders, main
 from conveyor.engines.stage import short
 from conveyor.errors import StageTimeout, WorkerDied
@@ -73,6 +74,7 @@ class Hand:
         self._arena: Memory | None = None
         self._on_message = on_message
         self._on_death = on_death
+        need_room(SPARE)
         with ExitStack() as undo:
             self._memory: int = os.dup(before._memory) if before else create(len(hosted))
             undo.callback(os.close, self._memory)
@@ -105,11 +107,19 @@ class Hand:
             ends: the descriptors of the ends in ``orders.links``; they are closed here.
             arena: where large items are; None where there is none.
         """
+        self.process.let_open()
+        with ExitStack() as undo:
+            fds: list[int] = []
+            undo.callback(close_all, fds)
+            undo.callback(close_all, [*journals, *ends])
+            fds.append(os.dup(self._memory))
+            if arena is not None:
+                fds.append(arena.handle())
+            undo.pop_all()
         self._control = MessageEnd(self._connection, self._receive, self._poller)
         self.region, self._arena = orders.region, arena
-        memory = [os.dup(self._memory), *([arena.handle()] if arena is not None else [])]
         # Should it be gone already, its pidfd tells.
-        self._control.send(orders, [*memory, *journals, *ends])
+        self._control.send(orders, [*fds, *journals, *ends])
         self._poller.add(self)
 
     def _receive(self, message: Any) -> None:

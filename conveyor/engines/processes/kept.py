@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from conveyor.engines.processes.durable import create
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.journal import commits_in
+from conveyor.engines.processes.refused import duplicated, refused
 from conveyor.engines.processes.wire import pack_error
 from conveyor.errors import StageTimeout, WorkerDied
 from conveyor.flow.failure import Policy
@@ -39,7 +40,7 @@ class Kept:
         self._suspects: dict[int, Suspects] = {}
         self._blame: dict[int, dict[int, tuple[bytes, int]]] = {}
         self._dropped: set[tuple[int, ...]] = set()
-        self._due: dict[Hand, float] = {}
+        self._due: dict[Hand, tuple[float, WorkerDied | StageTimeout]] = {}
         self._commits: dict[int, list[int]] = {}
         self._vain: Counter[int] = Counter()
         self.restarts: Counter[int] = Counter()
@@ -65,7 +66,7 @@ class Kept:
         for number in mine:
             if number not in self._journals:
                 self._journals[number] = create("conveyor-journal")
-        return [os.dup(self._journals[number]) for number in mine]
+        return duplicated([self._journals[number] for number in mine])
 
     def close(self) -> None:
         """Give all of it up."""
@@ -89,7 +90,8 @@ class Kept:
         if self.restarts[hand.number] >= allowed or self._is_fatal(hand, error):
             return False
         hand.recorder.forget()
-        self._due[hand] = now + BACKOFF[min(self._in_vain(hand), len(BACKOFF) - 1)]
+        pause = BACKOFF[min(self._in_vain(hand), len(BACKOFF) - 1)]
+        self._due[hand] = now + pause, error
         self.restarts[hand.number] += 1
         self.restarted[error.stage] += 1
         return True
@@ -151,7 +153,15 @@ class Kept:
 
     def due(self, now: float) -> list[Hand]:
         """Those of them whose time has come."""
-        return [hand for hand, at in self._due.items() if at <= now]
+        return [hand for hand, (at, _) in self._due.items() if at <= now]
+
+    def not_revived(self, hand: Hand, error: BaseException) -> WorkerDied | StageTimeout:
+        """The system refuses another process in place of one that died: what ends the run."""
+        _, died = self._due[hand]
+        why = f"it can't be started again: {refused('the system refuses', error)}"
+        if isinstance(died, StageTimeout):
+            return StageTimeout(died.stage, died.item, died.timeout, f"{died.hint}; {why}")
+        return WorkerDied(died.stage, died.exitcode, died.item, f"{died.how}; {why}")
 
     def revived(self, hand: Hand) -> None:
         """Another one has taken the place of a process that died."""

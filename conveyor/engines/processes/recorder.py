@@ -267,7 +267,11 @@ class WorkMeter:
 def create(workers: int) -> int:
     """A descriptor of new anonymous memory for the recorder of a process of so many workers."""
     fd = os.memfd_create("conveyor-recorder", os.MFD_CLOEXEC)
-    os.ftruncate(fd, _size(workers))
+    try:
+        os.ftruncate(fd, _size(workers))
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 
@@ -285,8 +289,10 @@ class Recorder:
     """
 
     def __init__(self, fd: int, workers: Sequence[int]) -> None:
-        self._map = mmap.mmap(fd, _size(len(workers)))
-        os.close(fd)
+        try:
+            self._map = mmap.mmap(fd, _size(len(workers)))
+        finally:
+            os.close(fd)
         self._view = memoryview(self._map)
         self.fields = self._view[:_HEAD].cast("Q")
         """Shared counters; places 0 and 1 say which item is in work, see `Stage.batch`."""
