@@ -57,6 +57,7 @@ OTHERS = {
     "_forkserver_pid",
     "_config",
     "_resource_tracker",
+    "_Unpickler",  # of pickle
 }
 """Private names, by their looks, of what is not ours."""
 

@@ -169,9 +169,17 @@ class Hand:
     def suspects(self) -> tuple[int, Entry, range] | None:
         """The worker that had a frame in work, which, and which items of it; None for none."""
         recorder = self.recorder
+        if recorder.unloaded is not None:
+            worker, places, _ = recorder.unloaded
+            return (worker, recorder.entry, places) if recorder.entry[1] else None
         if recorder.worker is None:
             return None
         return recorder.worker, recorder.entry, recorder.place[0]
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether what is in work is being loaded."""
+        return self.recorder.unloaded is not None
 
     def died(self) -> WorkerDied | StageTimeout:
         """What the end of this process means, where it did not say goodbye."""
@@ -185,6 +193,8 @@ class Hand:
 
     def _in_work(self) -> tuple[str, str | None]:
         """The stage that has something in work, and a short repr of the item, if it is known."""
+        if self.recorder.unloaded is not None:
+            return self._in_loading(*self.recorder.unloaded)
         number = self.recorder.worker
         if number is None:
             return self.stages[0], None
@@ -202,6 +212,13 @@ class Hand:
         if many == 1:
             return name, short(first)
         return name, f"one of {many}, {short(first)} to {short(last)}"
+
+    def _in_loading(self, number: int, places: range, count: int) -> tuple[str, str]:
+        """The same for items that are being loaded. To load them here would be no good idea."""
+        name = self.stages[self.workers.index(number)]
+        if len(places) == 1:
+            return name, f"number {places[0]} of a batch of {count}, as it was loaded"
+        return name, f"one of a batch of {count}, as they were loaded"
 
     def close(self) -> None:
         """Close all that belongs to a process that has ended."""

@@ -12,10 +12,11 @@ from conveyor.engines.processes.durable import create
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.journal import commits_in
 from conveyor.engines.processes.refused import duplicated, refused
+from conveyor.engines.processes.restartable import PackedBlame
 from conveyor.engines.processes.wire import pack_error
 from conveyor.errors import StageTimeout, WorkerDied
 from conveyor.flow.failure import Policy
-from conveyor.flow.progress import DEADLY, Entry, Suspects
+from conveyor.flow.progress import DEADLY, Suspects
 from conveyor.plan import Plan
 
 BACKOFF = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -39,6 +40,7 @@ class Kept:
         self._journals: dict[int, int] = {}
         self._suspects: dict[int, Suspects] = {}
         self._blame: dict[int, dict[int, tuple[bytes, int]]] = {}
+        self._unloadable: dict[int, set[int]] = {}
         self._dropped: set[tuple[int, ...]] = set()
         self._due: dict[Hand, tuple[float, WorkerDied | StageTimeout]] = {}
         self._commits: dict[int, list[int]] = {}
@@ -119,19 +121,19 @@ class Kept:
             attempts = max(attempts, DEADLY)
         suspects = self._suspects.setdefault(worker, Suspects())
         if entry != suspects.entry:
-            self._blame[worker] = {}
+            self._blame[worker], self._unloadable[worker] = {}, set()
         index = suspects.add(entry, items, attempts=attempts)
         if index is None:
             return False
         self._blame[worker][index] = pack_error(error), suspects.deaths(index)
+        if hand.is_loading:
+            self._unloadable[worker].add(index)
         return policy.on_error == "fail"
 
-    def blame(
-        self, workers: Sequence[int]
-    ) -> dict[int, tuple[Entry, dict[int, tuple[bytes, int]]]]:
+    def blame(self, workers: Sequence[int]) -> dict[int, PackedBlame]:
         """For workers in which something was in work in a death: what they must not try again."""
         return {
-            number: (entry, self._blame[number])
+            number: (entry, self._blame[number], frozenset(self._unloadable[number]))
             for number in workers
             if number in self._suspects and (entry := self._suspects[number].entry) is not None
         }

@@ -49,9 +49,14 @@ _ROOM = 256 << 10
 # it had no room; the items that a source has made in this run; whether the run is traced, which
 # the parent writes before the run begins; how many items of the batch were done before, which the
 # index does not count; the link that it came by, and its position there; whether the worker
-# answers when it is asked for its stacks.
+# answers when it is asked for its stacks; the number of the worker that loads a batch, plus 1, and
+# the items of that, or 0 where none does; the index of the item that is being loaded, plus 1, or 0
+# where that is not known.
 _INDEX, _SPAN, _DEADLINE, _WORKER, _COUNT, _BYTES, _MADE, _TRACED = range(8)
-_FIRST, _LINK, _POSITION, _LISTENS = range(8, 12)
+_FIRST, _LINK, _POSITION, _LISTENS, _LOADING, _LOADED = range(8, 14)
+
+_WORKERS = 32
+"""Bits of the field that says which worker loads a batch; the ones above say how many items."""
 
 _TIMED = 8
 """The fields of a gauge that a look at the load needs are the first ones."""
@@ -340,6 +345,29 @@ class Recorder:
         fields[_LINK], fields[_POSITION] = entry
         fields[_WORKER] = worker + 1
 
+    def load(self, worker: int, count: int, first: int = 0, entry: Entry = (0, 0)) -> None:
+        """Note a batch that is about to be loaded: to unpickle is to run the user's code.
+
+        Args:
+            worker: whose.
+            count: its items.
+            first: how many of them are done.
+            entry: where it came from.
+        """
+        fields = self.fields
+        if entry[1]:
+            fields[_FIRST] = first
+            fields[_LINK], fields[_POSITION] = entry
+        fields[_LOADING] = count << _WORKERS | (worker + 1)
+
+    def loading(self, index: int) -> None:
+        """Note which item of that is next."""
+        self.fields[_LOADED] = index + 1
+
+    def loaded(self) -> None:
+        """Note that it has been loaded."""
+        self.fields[_LOADING] = self.fields[_LOADED] = 0
+
     def pause(self) -> None:
         """Note that nothing is in work for now: what is there waits."""
         self._paused = self.fields[_WORKER]
@@ -400,6 +428,16 @@ class Recorder:
         return Tape(worker) if self.is_traced else None
 
     @property
+    def unloaded(self) -> tuple[int, range, int] | None:
+        """Who loads a batch, the indexes of the item that it may be at, and the batch's size."""
+        number, at = self.fields[_LOADING], self.fields[_LOADED]
+        if not number:
+            return None
+        count = number >> _WORKERS
+        places = range(at - 1, at) if at else range(self.fields[_FIRST], count)
+        return (number & ((1 << _WORKERS) - 1)) - 1, places, count
+
+    @property
     def worker(self) -> int | None:
         """The number of the worker that had a batch in work, or None."""
         number = self.fields[_WORKER]
@@ -426,6 +464,7 @@ class Recorder:
     def forget(self) -> None:
         """Let nothing be in work: who had that is gone."""
         self.fields[_WORKER] = self.fields[_DEADLINE] = self.fields[_LISTENS] = 0
+        self.loaded()
 
     @property
     def payload(self) -> bytes:

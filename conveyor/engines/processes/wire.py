@@ -77,9 +77,12 @@ class _Loader(pickle.Unpickler):
     """Lets a class that came by value, and is known here, be as it is."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if name == "_class_setstate":
-            return _set_class_state
-        return super().find_class(module, name)
+        return find_class(super().find_class, module, name)
+
+
+def find_class(find: Callable[[str, str], Any], module: str, name: str) -> Any:
+    """What a pickle means by a name, as ``find`` finds it but for what fills in a class."""
+    return _set_class_state if name == "_class_setstate" else find(module, name)
 
 
 _complete: weakref.WeakSet[type] = weakref.WeakSet()
@@ -146,8 +149,13 @@ def load(payload: Any) -> Any:
     return loads(payload) if isinstance(payload, (bytes, bytearray)) else payload.load()
 
 
-def unpack_items(stage: str, frame: Frame) -> list[Any]:
+def unpack_items(stage: str, frame: Frame, load: Callable[[Any], list[Any]] = load) -> list[Any]:
     """The items of a frame, which may have come as bytes.
+
+    Args:
+        stage: whose they are, for errors.
+        frame: the frame.
+        load: unpickles its payload.
 
     Raises:
         NotPicklable: they can't be loaded here.
@@ -157,7 +165,7 @@ def unpack_items(stage: str, frame: Frame) -> list[Any]:
     if frame.payload is None:
         return []
     try:
-        items: list[Any] = load(frame.payload)
+        items = load(frame.payload)
     except Exception as error:
         what = f"(one of {frame.count})" if frame.count > 1 else "that it was given"
         hint = "it was pickled, but what it was pickled as can't be loaded in the worker"

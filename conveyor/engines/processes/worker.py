@@ -46,7 +46,7 @@ from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.output import redirect
 from conveyor.engines.processes.recorder import Recorder, WorkMeter
 from conveyor.engines.processes.refused import refused
-from conveyor.engines.processes.restartable import Blame, RestartableActor
+from conveyor.engines.processes.restartable import Blame, PackedBlame, RestartableActor
 from conveyor.engines.processes.stacks import listen
 from conveyor.engines.processes.stop import Stopped, StopSignal
 from conveyor.engines.processes.wire import (
@@ -59,7 +59,6 @@ from conveyor.engines.processes.wire import (
 from conveyor.engines.stage import NO_ITEM, Stage, stage_error
 from conveyor.engines.tape import Span
 from conveyor.errors import ConveyorError
-from conveyor.flow.progress import Entry
 from conveyor.plan import Plan
 
 LEFT_SECONDS = 0.5
@@ -114,7 +113,7 @@ class Orders:
     warm: bool
     environment: Mapping[str, str]
     region: int | None
-    blame: Mapping[int, tuple[Entry, Mapping[int, tuple[bytes, int]]]]
+    blame: Mapping[int, PackedBlame]
 
 
 @dataclass(frozen=True, slots=True)
@@ -612,9 +611,10 @@ def _leaf(actor: Any, channel: int) -> Any:
     return next(leaf for leaf in actor.way_out.outlet.leaves if leaf.link == channel)
 
 
-def _unpacked(blame: tuple[Entry, Mapping[int, tuple[bytes, int]]]) -> Blame:
-    entry, items = blame
-    return entry, {index: (unpack_error(error), tried) for index, (error, tried) in items.items()}
+def _unpacked(blame: PackedBlame) -> Blame:
+    entry, items, unloadable = blame
+    why = {index: (unpack_error(error), tried) for index, (error, tried) in items.items()}
+    return entry, why, unloadable
 
 
 def _revived(name: str, data: bytes) -> Processor[Any, Any]:
