@@ -121,7 +121,10 @@ class Kept:
             attempts = max(attempts, DEADLY)
         suspects = self._suspects.setdefault(worker, Suspects())
         if entry != suspects.entry:
-            self._blame[worker], self._unloadable[worker] = {}, set()
+            self._blame[worker] = {}
+            self._unloadable.pop(worker, None)
+        if hand.is_loading:
+            self._unloadable.setdefault(worker, set())
         index = suspects.add(entry, items, attempts=attempts)
         if index is None:
             return False
@@ -133,7 +136,7 @@ class Kept:
     def blame(self, workers: Sequence[int]) -> dict[int, PackedBlame]:
         """For workers in which something was in work in a death: what they must not try again."""
         return {
-            number: (entry, self._blame[number], frozenset(self._unloadable[number]))
+            number: (entry, self._blame[number], self._unloadable.get(number))
             for number in workers
             if number in self._suspects and (entry := self._suspects[number].entry) is not None
         }

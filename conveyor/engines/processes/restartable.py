@@ -24,11 +24,11 @@ from conveyor.flow.batch import Frame, at_end, is_traced, traced
 from conveyor.flow.progress import Current, Entry, Progress
 from conveyor.plan import Channel, PlannedWorker
 
-Blame = tuple[Entry, Mapping[int, tuple[ConveyorError, int]], Collection[int]]
+Blame = tuple[Entry, Mapping[int, tuple[ConveyorError, int]], Collection[int] | None]
 """A frame that was in work in a death, the items in it that are not to be tried again, and those of
-them that are not to be loaded."""
+them that are not to be loaded; None where nobody died of loading any."""
 
-PackedBlame = tuple[Entry, Mapping[int, tuple[bytes, int]], Collection[int]]
+PackedBlame = tuple[Entry, Mapping[int, tuple[bytes, int]], Collection[int] | None]
 """The same with errors as they travel."""
 
 
@@ -197,15 +197,18 @@ class RestartableActor(StageActor):
         self._recording.load(self.number, frame.count, first, self._entry(frame))
 
     def _loaded(self, name: str, frame: Frame) -> list[Any]:
-        """The items of a frame; with care, if it was in work in a death."""
+        """The items of a frame; with care, if a worker has died of loading them."""
         return self._loaded_noting(self._recording.loading, name, frame)
 
     def _loaded_noting(self, note: Callable[[int], None], name: str, frame: Frame) -> list[Any]:
         if self._blame is None or self._blame[0] != self._entry(frame):
             return unpack_items(name, frame)
+        _, _, left_out = self._blame
+        if left_out is None:
+            return unpack_items(name, frame)
         from conveyor.engines.processes import wary
 
-        return unpack_items(name, frame, partial(wary.load, note=note, left_out=self._blame[2]))
+        return unpack_items(name, frame, partial(wary.load, note=note, left_out=left_out))
 
     def _entry(self, frame: Frame) -> Entry:
         return frame.link, self._receivers[frame.link].entry

@@ -4,7 +4,7 @@ A batch is one pickle, so nothing tells from outside which of its items is being
 read once before, without doing what it says: what is on the stack of the unpickler for good is an
 item that is done. Then it is loaded step by step, in Python.
 
-To load so takes a hundred times as long, and is done only with a batch that was in work in a death.
+To load so takes a hundred times as long, and is done only where a worker has died of that.
 """
 
 from __future__ import annotations
