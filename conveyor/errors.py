@@ -227,6 +227,27 @@ class Stalled(ConveyorError):
         )
 
 
+class ResourceError(ConveyorError):
+    """The system refuses what a run needs: file descriptors, memory, processes, or a folder.
+
+    ``__cause__`` is what the system said, where that has not come from a worker.
+
+    Attributes:
+        what: what can't be done.
+        reason: what the system said.
+    """
+
+    def __init__(self, what: str, reason: str, hint: str = "") -> None:
+        super().__init__(what, reason, hint)
+        self.what = what
+        self.reason = reason
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = f"{self.what}: {self.reason}"
+        return f"{text}\n  {self.hint}" if self.hint else text
+
+
 class AccountError(ConveyorError):
     """Items were lost or doubled: a bug in Conveyor, never in a pipeline.
 

@@ -53,10 +53,13 @@ OTHERS = {
     "_make_skeleton_enum",
     "_children",  # of multiprocessing
     "_forkserver",
+    "_forkserver_address",
     "_forkserver_alive_fd",
     "_forkserver_pid",
+    "_config",
     "_popen",
     "_resource_tracker",
+    "_Unpickler",  # of pickle
 }
 """Private names, by their looks, of what is not ours."""
 
@@ -76,8 +79,8 @@ PUBLIC = {
     "AUTO", "AccountError", "Auto", "BalancedFork", "ConstructionError", "ConveyorError",
     "DeadLetter", "DeadLetters", "Element", "Feed", "Graph", "GraphError", "ImplicitPipeWarning",
     "Join", "JoinError", "NotPicklable", "Pipe", "Pipeline", "Processor", "ReplicatedFork",
-    "Snapshot", "Source", "StageError", "StageTimeout", "Stalled", "TooManyFailures",
-    "UsageError", "WorkerDied", "__version__", "processor", "source",
+    "ResourceError", "Snapshot", "Source", "StageError", "StageTimeout", "Stalled",
+    "TooManyFailures", "UsageError", "WorkerDied", "__version__", "processor", "source",
 }  # fmt: skip
 
 

@@ -21,7 +21,8 @@ class DeadLetter:
 
     Attributes:
         stage: the id of the node that it failed in.
-        item: the item itself, as it came to that stage.
+        item: the item itself, as it came to that stage. Where to load it killed the worker, it is a
+            stand-in, whose ``repr`` says what it would be.
         error: the last error.
         attempts: how often it was tried.
     """
@@ -30,6 +31,28 @@ class DeadLetter:
     item: Any
     error: ConveyorError
     attempts: int
+
+
+class Unloaded:
+    """Stands for what can't be loaded, since that would end the process.
+
+    Args:
+        what: what it would be.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __repr__(self) -> str:
+        return f"<not loaded: {self._what}>"
+
+    def append(self, _item: object) -> None:
+        """Take a part in vain, as it would."""
+
+    extend = add = append
+
+    def __setitem__(self, _key: object, _item: object) -> None:
+        """Take a part in vain, as it would."""
 
 
 class DeadLetters(list[DeadLetter]):

@@ -52,7 +52,11 @@ class Pulled(Arriving[Any]):
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         work = copy_context().run
         self._thread = threading.Thread(target=work, args=(self._work,), name=NAME, daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # there can be no more threads
+            os.close(self._bell)
+            raise
 
     def ask(self, items: int) -> None:
         """So many are wanted next."""

@@ -14,9 +14,12 @@ FRAMES = 4
 """Frames on a link: enough that a worker never waits for the way of a credit."""
 
 BYTES = 40 << 20
-"""Bytes on a link; one frame may always go, however large.
+"""Bytes on a link; one frame may always go, however large, where nothing is on it that matters.
 
 Frames of several MiB flow a quarter faster if there may be a few of them on a link, too.
+
+Of a frame that is smaller by :data:`FRAMES` times the credit may go back along with that of the
+next one, see :data:`Due`. So its bytes must not be what the next one waits for.
 """
 
 
@@ -54,7 +57,9 @@ class Credit:
         """Whether a frame of so many items and bytes may be sent now."""
         if not self._sent:
             return True
-        if len(self._sent) >= self.frames or self.bytes + size > BYTES:
+        if len(self._sent) >= self.frames:
+            return False
+        if self.bytes + size > BYTES and self.bytes > BYTES // FRAMES:
             return False
         return self.capacity is None or self.items + items <= self.capacity
 

@@ -437,3 +437,10 @@ def test_the_large_item_that_killed_its_worker_is_named():
         (Feed() >> Add() >> Die() >> Add()).run(arrays())
     assert caught.value.stage == "die"
     assert caught.value.item.startswith("array([3., 3., 3.,")
+
+
+@pytest.mark.parametrize("options", [{}, {"restarts": 1}])
+def test_a_very_large_item_comes_behind_small_ones(options):
+    sizes = [1, 2, 50 << 20, 3]
+    made = Processor(bytes).options(**options) >> Processor(len).options(**options)
+    assert made.run(sizes) == sizes

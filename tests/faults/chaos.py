@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import os
 import random
 import signal
 import statistics
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -39,19 +42,33 @@ OFTEN = {"restarts": 1_000_000, "retries": 1_000_000}
 # -- what runs: nothing that takes long to import, or workers would die of nothing else --
 
 
+BEGUN = "CHAOS_BEGUN"
+"""The variable that names a file with a byte for each item that any stage began to process."""
+
+
+def begin() -> None:
+    """Count an item that goes into work: it does so again where its worker dies of something."""
+    fd = os.open(os.environ[BEGUN], os.O_WRONLY | os.O_APPEND)
+    os.write(fd, b".")
+    os.close(fd)
+
+
 def spin(item: int) -> int:
     """Some work: what is killed in the middle of it has to be done again."""
+    begin()
     for _ in range(2_000):
         pass
     return item
 
 
 def twice(item: int) -> Iterator[int]:
+    begin()
     yield item
     yield -item
 
 
 def third(item: int) -> int | None:
+    begin()
     return item if item % 3 else None
 
 
@@ -62,6 +79,7 @@ class Running(Processor[int, int]):
         self.state = (0, 0)
 
     def process(self, item: int) -> int:
+        begin()
         total, count = self.state
         self.state = (total + item, count + 1)
         return total + item
@@ -112,6 +130,8 @@ class Report:
         signals: how often each signal was sent.
         restarts: how many workers were started again, as the library's log told.
         detections: seconds from a signal that kills to its being noticed.
+        items: how many items all stages had to process, and
+        begun: how often they began to.
         recoveries: seconds from a signal that kills to another worker being ready.
         wrong: what did not hold.
     """
@@ -119,6 +139,8 @@ class Report:
     runs: int = 0
     signals: Counter[str] = field(default_factory=Counter)
     restarts: int = 0
+    items: int = 0
+    begun: int = 0
     recoveries: list[float] = field(default_factory=list)
     detections: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -213,10 +235,18 @@ class Listener:
 
 def run_once(random_: random.Random, report: Report) -> None:
     """One pipeline, one run, while its workers are killed."""
+    with tempfile.NamedTemporaryFile() as file:
+        os.environ[BEGUN] = file.name
+        run_counted(random_, report, lambda: Path(file.name).stat().st_size)
+
+
+def run_counted(random_: random.Random, report: Report, begun: Callable[[], int]) -> None:
+    """The same, where it is known how many items have been begun so far."""
     made = random_.choice(SHAPES)(random_)
     ordered = random_.random() < 0.5
     items = [random_.randint(-99, 99) for _ in range(ITEMS)]
     inline = made.run(items, engine="inline")
+    needed = begun()
     mortal = {node.id for node in made.compile().processors if node.settings.restarts}
     killer = Killer(random.Random(random_.random()), report, mortal)
     sink = logger.add(Listener(report, killer), format="{message}", level="DEBUG")
@@ -232,6 +262,8 @@ def run_once(random_: random.Random, report: Report) -> None:
         logger.remove(sink)
         faulthandler.cancel_dump_traceback_later()
     report.runs += 1
+    report.items += needed
+    report.begun += begun() - needed
     same = results == inline if ordered else Counter(results) == Counter(inline)
     if not same:
         lost, extra = Counter(inline) - Counter(results), Counter(results) - Counter(inline)
@@ -257,6 +289,9 @@ def told(report: Report, seconds: float) -> str:
         f"{report.runs} runs, {report.kills} workers started again, in {seconds:.0f} s",
         ", ".join(f"{count} x {name}" for name, count in sorted(report.signals.items())),
     ]
+    again = report.begun - report.items
+    share = again / max(1, report.items)
+    lines.append(f"{report.items} items in all stages, {again} ({share:.2%}) begun once more")
     for name, times in (("noticed", report.detections), ("replaced", report.recoveries)):
         if len(times) > 1:
             cuts = statistics.quantiles(times, n=100)

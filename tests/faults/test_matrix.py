@@ -76,6 +76,8 @@ def test_a_death_is_told_and_named(phase, way, place, policy):
     elif phase == "give":
         among = [int(number) for number in re.findall(r"Item\((\d+)\)", error.item)]
         assert among[0] <= FATAL <= among[-1]  # what is given is given together
+    elif phase == "load":
+        assert error.item.endswith("as it was loaded") or error.item.startswith("one of a batch")
     else:
         assert error.item is None
 
@@ -107,6 +109,13 @@ def test_who_dies_each_time_costs_an_item_or_all_restarts(phase, way, place, pol
         assert numbers(results) == [*others, ENDED + ITEMS - 1]
         (letter,) = results.dead_letters
         assert (letter.item.number, type(letter.error)) == (FATAL, WorkerDied)
+    elif phase == "load":
+        results = run(phase, way, place, policy)
+        others = [number for number in range(ITEMS) if number != FATAL]
+        assert numbers(results) == [*others, ENDED + ITEMS - 1]
+        (letter,) = results.dead_letters
+        assert repr(letter.item) == f"<not loaded: loaded({FATAL},)>"
+        assert re.match(r"number \d+ of a batch of \d+, as it was loaded", letter.error.item)
     else:
         with pytest.raises(WorkerDied) as caught:
             run(phase, way, place, policy)

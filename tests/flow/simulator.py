@@ -192,7 +192,7 @@ class NoRecording:
     def begin(self, *_: object) -> None:
         pass
 
-    pause = resume = end = begin
+    pause = resume = end = load = loading = loaded = begin
 
     def note(self, items: list[Any]) -> None:
         return None

@@ -56,7 +56,8 @@ class CreditRules(RuleBasedStateMachine):
     def no_more_is_on_the_link_than_it_holds(self):
         assert self.credit.in_flight <= self.frames
         if self.credit.in_flight > 1:
-            assert self.credit.bytes <= BYTES
+            beside = self.credit.bytes - max(size for _, size in self.on_link)
+            assert self.credit.bytes <= BYTES or beside <= BYTES // FRAMES
             assert self.capacity is None or self.credit.items <= self.capacity
 
     @invariant()
@@ -102,3 +103,10 @@ def test_an_unknown_service_time_leaves_the_known_one():
     credit.taken(1, 0.0)
 
     assert credit.service == 0.25
+
+
+@pytest.mark.parametrize("size", [BYTES, 100 * BYTES])
+def test_no_frame_waits_for_a_credit_that_may_go_back_along_with_its_own(size):
+    credit = Credit()
+    credit.send(1, BYTES // FRAMES)
+    assert credit.admits(1, size)

@@ -91,6 +91,15 @@ class Recording(Protocol):
     ) -> None:
         """Note a batch, of which some may be done, and where it came from, if somebody asks."""
 
+    def load(self, worker: int, count: int, first: int = 0, entry: Entry = (0, 0)) -> None:
+        """Note a batch that is about to be loaded."""
+
+    def loading(self, index: int) -> None:
+        """Note which item of that is next."""
+
+    def loaded(self) -> None:
+        """Note that it has been loaded."""
+
     def pause(self) -> None:
         """Note that nothing is in work for now: what is there waits."""
 
@@ -308,6 +317,10 @@ class WayInEnd:
             channel: when_due(channels[channel]) for channel in way.channels
         }
         self.memory: Memory | None = None
+        self.note_load: Callable[[int], None] | None = None
+        """Notes that so many items are about to be loaded, and"""
+        self.note_loaded: Callable[[], None] | None = None
+        """that they have been: where a join needs them, and this is no process of the caller's."""
         self.service = 0.0
         self._loose: set[int] = set()
         """Channels that are open, and have no end for a moment."""
@@ -340,8 +353,12 @@ class WayInEnd:
             lower.grant(self.service, due)
             lower = None
         if self._joiner.needs_items:
+            if self.note_load is not None and frame.count:
+                self.note_load(frame.count)
             frame.items = unpack_items(self.name, frame)
             frame.payload = None
+            if self.note_loaded is not None:
+                self.note_loaded()
         try:
             ready = self._joiner.put(self._numbers[channel], frame)
         except TwoOutputs as error:
@@ -404,6 +421,8 @@ class StageActor:
         self.number = number
         self._gauge = recording.gauge(number)
         self.way_in = WayInEnd(planned.element, planned.way_in, channels)
+        self.way_in.note_load = partial(recording.load, number)
+        self.way_in.note_loaded = recording.loaded
         self.way_out = self._make_way_out(planned.element, planned.way_out, channels, self._gauge)
         self.stage = stage
         if stage is not None:
@@ -595,9 +614,20 @@ class StageActor:
 
     def _unpacked(self, stage: Stage, frame: Frame) -> list[Any]:
         started = perf_counter_ns()
-        items = unpack_items(stage.name, frame)
+        if frame.items is None and frame.count:
+            self._note_load(frame)
+            items = self._loaded(stage.name, frame)
+            self._recording.loaded()
+        else:
+            items = frame.items or []
         self._gauge.unpickled(perf_counter_ns() - started)
         return items
+
+    def _note_load(self, frame: Frame) -> None:
+        self._recording.load(self.number, frame.count)
+
+    def _loaded(self, name: str, frame: Frame) -> list[Any]:
+        return unpack_items(name, frame)
 
     def _again(self, frame: Frame, items: list[Any]) -> Again:
         """A way to get items as they came, for another attempt or a dead letter."""

@@ -5,6 +5,7 @@ A channel is a ``multiprocessing.Pipe``. Frames go down, credits come up.
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import select
@@ -433,6 +434,8 @@ class MessageEnd:
         self._writing = threading.RLock()
         self._buffer = bytearray()
         self.fds: deque[int] = deque()
+        self._lacks = False
+        """Whether there was no room for some of those that were sent."""
         self.has_ended = False
         poller.add(self)
 
@@ -498,6 +501,16 @@ class MessageEnd:
         while self._waiting:
             close_all(self._waiting.popleft()[1])
 
+    def take_fd(self) -> int:
+        """The next of the descriptors that came.
+
+        Raises:
+            OSError: this process had no room for some of them.
+        """
+        if self._lacks:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return self.fds.popleft()
+
     def read_all(self) -> None:
         """Take in all that has come, for the other side is gone."""
         while not self.has_ended and (data := self._read()) is not None:
@@ -511,7 +524,7 @@ class MessageEnd:
     def _read(self) -> bytes | None:
         """What can be read now: None where that is nothing, b"" at the end."""
         try:
-            data, rights, _, _ = self._socket.recvmsg(
+            data, rights, flags, _ = self._socket.recvmsg(
                 _READ, socket.CMSG_SPACE(_FDS * _INT), socket.MSG_CMSG_CLOEXEC
             )
         except BlockingIOError:
@@ -520,6 +533,7 @@ class MessageEnd:
             return b""
         for _, _, fds in rights:
             self.fds += array("i", fds)
+        self._lacks |= bool(flags & socket.MSG_CTRUNC)
         return data
 
     def _take(self, data: bytes) -> None:

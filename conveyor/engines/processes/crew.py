@@ -15,6 +15,7 @@ import os
 import signal
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import Pipe
@@ -30,7 +31,7 @@ from conveyor.engines.processes.channel import Poller
 from conveyor.engines.processes.durable import DurableReceiver, DurableSender
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.kept import Kept
-from conveyor.engines.processes.launch import fill_standard_streams
+from conveyor.engines.processes.launch import close_all, fill_standard_streams
 from conveyor.engines.processes.load import LoadWatch
 from conveyor.engines.processes.log import Log
 from conveyor.engines.processes.memory import KEPT, Memory, create_arena
@@ -39,6 +40,7 @@ from conveyor.engines.processes.mover import Mover
 from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.output import show
 from conveyor.engines.processes.recorder import Gauge, Reading
+from conveyor.engines.processes.refused import SPARE, need_room, refused
 from conveyor.engines.processes.wire import share, shareable, ship, unpack_error, unpack_letter
 from conveyor.engines.processes.worker import (
     ASK,
@@ -268,9 +270,13 @@ class Crew:
         wanted = {workers[n].process for n in self.plan.workers_with(slots)} - {PARENT}
         hands: list[Hand] = []
         for number in sorted(wanted - set(self._hands)):
-            hand = Hand(
-                self.plan, number, self._poller, self._on_message, self._on_death, oom=self._oom
-            )
+            try:
+                hand = Hand(
+                    self.plan, number, self._poller, self._on_message, self._on_death, oom=self._oom
+                )
+            except BaseException:
+                self._dismiss(hands)
+                raise
             hand.recorder.is_traced = self._is_traced
             self._hands[number] = hand
             hands.append(hand)
@@ -317,7 +323,11 @@ class Crew:
                 self._kept.blame(hand.workers),
             )
             memory = None if orders.region is None else self._memory
-            hand.instruct(orders, self._kept.journals(hand.workers), self._given_away(own), memory)
+            with ExitStack() as undo:
+                undo.callback(close_all, journals := self._kept.journals(hand.workers))
+                given = self._given_away(own)
+                undo.pop_all()
+            hand.instruct(orders, journals, given, memory)
 
     def _is_restartable(self, hand: Hand) -> bool:
         return self.plan.workers[hand.workers[0]].restarts > 0
@@ -335,13 +345,16 @@ class Crew:
         durable they are, since nobody is to see that.
         """
         fds: list[int] = []
-        for end in ends:
-            fds.append(os.dup(end.connection.fileno()))
-            if end.log is not None:
-                fds.append(os.dup(end.log))
-            else:
-                end.connection.close()
-                self._ends.discard(end.connection)
+        with ExitStack() as undo:
+            undo.callback(close_all, fds)
+            for end in ends:
+                fds.append(os.dup(end.connection.fileno()))
+                if end.log is not None:
+                    fds.append(os.dup(end.log))
+                else:
+                    end.connection.close()
+                    self._ends.discard(end.connection)
+            undo.pop_all()
         return fds
 
     def _connect_own(
@@ -377,8 +390,12 @@ class Crew:
         if self._is_settled or self.load.patience(now) > 0:
             return
         decision = self.load.decide(now, self._readings())
-        if decision is not None:
+        if decision is None:
+            return
+        try:
             self._begin_change(decision)
+        except (OSError, MemoryError, EOFError) as error:
+            self._refuse(decision, error)
 
     @property
     def _is_settled(self) -> bool:
@@ -421,12 +438,44 @@ class Crew:
             set(self.plan.channels_with(self._attached | slots))
             - set(self.plan.channels_with(self._attached))
         )
-        ends = self._lay(channels)
-        self._instruct(hands, self._attached | slots, ends)
+        before = set(self._ends)
+        try:
+            ends = self._lay(channels)
+            self._instruct(hands, self._attached | slots, ends)
+        except BaseException:
+            self._dismiss(hands, self._ends - before)
+            raise
         self._change = _Change(decision, slots, hands, channels, ends)
+
+    def _dismiss(self, hands: Collection[Hand], ends: Collection[Connection] = ()) -> None:
+        """End processes that nobody has been joined to yet, and close what was laid for them."""
+        for hand in hands:
+            hand.process.send_signal(signal.SIGKILL)
+            hand.process.wait(None)
+            hand.close()
+            self._hands.pop(hand.number, None)
+        for end in ends:
+            end.close()
+            self._ends.discard(end)
+
+    def _refuse(self, decision: Decision, error: BaseException) -> None:
+        """The system refuses what a wider fork needs: it stays as it is."""
+        (fork,) = (one for one in self.plan.scaled if one.fork == decision.fork)
+        why = refused(f"{fork.fork} gets no wider", error)
+        log.warning("{}", why)
+        self.load.refused(decision, monotonic(), str(why).partition("\n")[0])
 
     def _join(self, change: _Change) -> None:
         """Give the neighbours of new processes, which are ready, their ends."""
+        ends = [end for ends in change.ends.values() for end in ends]
+        try:
+            # A change can be given up until somebody has been told of it.
+            need_room(SPARE)
+        except OSError as error:
+            self._change = None
+            self._dismiss(change.hands, [end.connection for end in ends])
+            self._refuse(change.decision, error)
+            return
         for number, ends in change.ends.items():
             if number != PARENT:
                 self._hands[number].send(_links(ends, change.slots), self._given_away(ends))
@@ -691,7 +740,10 @@ class Crew:
         now = monotonic()
         if self.sampler.patience(now) <= 0:
             self.sampler.look(now, self._all_readings())
-        self._poller.wait(0 if is_busy else self._patience())
+        try:
+            self._poller.wait(0 if is_busy else self._patience())
+        except (OSError, MemoryError) as error:
+            raise refused("the run can't go on", error) from error
         if self._error is not None:
             raise self._error
         if self.watch is not None:
@@ -808,26 +860,33 @@ class Crew:
     def _revive(self, dead: Collection[Hand]) -> None:
         """Start processes in place of those that died; nobody else has to know."""
         for before in list(dead):
-            hand = Hand(
-                self.plan,
-                before.number,
-                self._poller,
-                self._on_message,
-                self._on_death,
-                oom=self._oom,
-                before=before,
-            )
-            self._hands[hand.number] = hand
-            log.debug("process {} takes the place of {}", hand.process.pid, before.process.pid)
-            self.meters.inherit(hand, before)
-            self._kept.revived(before)
-            mine = [
-                number
-                for number, channel in enumerate(self.plan.channels)
-                if hand.number in (self._process(channel.source), self._process(channel.target))
-            ]
-            ends = {hand.number: self._lay(mine)[hand.number]}
-            self._instruct([hand], self._attached, ends)
+            try:
+                self._replace(before)
+            except (OSError, MemoryError, EOFError) as error:
+                raise self._kept.not_revived(before, error) from error
+
+    def _replace(self, before: Hand) -> None:
+        """Start a process in place of one that died."""
+        hand = Hand(
+            self.plan,
+            before.number,
+            self._poller,
+            self._on_message,
+            self._on_death,
+            oom=self._oom,
+            before=before,
+        )
+        self._hands[hand.number] = hand
+        log.debug("process {} takes the place of {}", hand.process.pid, before.process.pid)
+        self.meters.inherit(hand, before)
+        mine = [
+            number
+            for number, channel in enumerate(self.plan.channels)
+            if hand.number in (self._process(channel.source), self._process(channel.target))
+        ]
+        ends = {hand.number: self._lay(mine)[hand.number]}
+        self._instruct([hand], self._attached, ends)
+        self._kept.revived(before)
 
     # -- the end --
 

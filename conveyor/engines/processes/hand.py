@@ -11,11 +11,12 @@ from typing import Any
 
 from conveyor.engines.processes.channel import MessageEnd, Poller
 from conveyor.engines.processes.large import load_copied
-from conveyor.engines.processes.launch import WorkerProcess
+from conveyor.engines.processes.launch import WorkerProcess, close_all
 from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.noted import around, is_note
 from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.recorder import Reading, Recorder, create
+from conveyor.engines.processes.refused import SPARE, need_room
 from conveyor.engines.processes.worker import Orders, main
 from conveyor.engines.stage import short
 from conveyor.errors import StageTimeout, WorkerDied
@@ -72,6 +73,7 @@ class Hand:
         self._arena: Memory | None = None
         self._on_message = on_message
         self._on_death = on_death
+        need_room(SPARE)
         with ExitStack() as undo:
             self._memory: int = os.dup(before._memory) if before else create(len(hosted))
             undo.callback(os.close, self._memory)
@@ -104,11 +106,19 @@ class Hand:
             ends: the descriptors of the ends in ``orders.links``; they are closed here.
             arena: where large items are; None where there is none.
         """
+        self.process.let_open()
+        with ExitStack() as undo:
+            fds: list[int] = []
+            undo.callback(close_all, fds)
+            undo.callback(close_all, [*journals, *ends])
+            fds.append(os.dup(self._memory))
+            if arena is not None:
+                fds.append(arena.handle())
+            undo.pop_all()
         self._control = MessageEnd(self._connection, self._receive, self._poller)
         self.region, self._arena = orders.region, arena
-        memory = [os.dup(self._memory), *([arena.handle()] if arena is not None else [])]
         # Should it be gone already, its pidfd tells.
-        self._control.send(orders, [*memory, *journals, *ends])
+        self._control.send(orders, [*fds, *journals, *ends])
         self._poller.add(self)
 
     def _receive(self, message: Any) -> None:
@@ -158,9 +168,17 @@ class Hand:
     def suspects(self) -> tuple[int, Entry, range] | None:
         """The worker that had a frame in work, which, and which items of it; None for none."""
         recorder = self.recorder
+        if recorder.unloaded is not None:
+            worker, places, _ = recorder.unloaded
+            return (worker, recorder.entry, places) if recorder.entry[1] else None
         if recorder.worker is None:
             return None
         return recorder.worker, recorder.entry, recorder.place[0]
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether what is in work is being loaded."""
+        return self.recorder.unloaded is not None
 
     def died(self) -> WorkerDied | StageTimeout:
         """What the end of this process means, where it did not say goodbye."""
@@ -174,6 +192,8 @@ class Hand:
 
     def _in_work(self) -> tuple[str, str | None]:
         """The stage that has something in work, and a short repr of the item, if it is known."""
+        if self.recorder.unloaded is not None:
+            return self._in_loading(*self.recorder.unloaded)
         number = self.recorder.worker
         if number is None:
             return self.stages[0], None
@@ -191,6 +211,13 @@ class Hand:
         if many == 1:
             return name, short(first)
         return name, f"one of {many}, {short(first)} to {short(last)}"
+
+    def _in_loading(self, number: int, places: range, count: int) -> tuple[str, str]:
+        """The same for items that are being loaded. To load them here would be no good idea."""
+        name = self.stages[self.workers.index(number)]
+        if len(places) == 1:
+            return name, f"number {places[0]} of a batch of {count}, as it was loaded"
+        return name, f"one of a batch of {count}, as they were loaded"
 
     def close(self) -> None:
         """Close all that belongs to a process that has ended."""

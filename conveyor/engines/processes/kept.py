@@ -11,10 +11,12 @@ from multiprocessing.connection import Connection
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.journal import commits_in
 from conveyor.engines.processes.log import create
+from conveyor.engines.processes.refused import duplicated, refused
+from conveyor.engines.processes.restartable import PackedBlame
 from conveyor.engines.processes.wire import pack_error
 from conveyor.errors import StageTimeout, WorkerDied
 from conveyor.flow.failure import Policy
-from conveyor.flow.progress import DEADLY, Entry, Suspects
+from conveyor.flow.progress import DEADLY, Suspects
 from conveyor.plan import Plan
 
 BACKOFF = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -38,8 +40,9 @@ class Kept:
         self._journals: dict[int, int] = {}
         self._suspects: dict[int, Suspects] = {}
         self._blame: dict[int, dict[int, tuple[bytes, int]]] = {}
+        self._unloadable: dict[int, set[int]] = {}
         self._dropped: set[tuple[int, ...]] = set()
-        self._due: dict[Hand, float] = {}
+        self._due: dict[Hand, tuple[float, WorkerDied | StageTimeout]] = {}
         self._commits: dict[int, list[int]] = {}
         self._vain: Counter[int] = Counter()
         self.restarts: Counter[int] = Counter()
@@ -65,7 +68,7 @@ class Kept:
         for number in mine:
             if number not in self._journals:
                 self._journals[number] = create("conveyor-journal")
-        return [os.dup(self._journals[number]) for number in mine]
+        return duplicated([self._journals[number] for number in mine])
 
     def close(self) -> None:
         """Give all of it up."""
@@ -89,7 +92,8 @@ class Kept:
         if self.restarts[hand.number] >= allowed or self._is_fatal(hand, error):
             return False
         hand.recorder.forget()
-        self._due[hand] = now + BACKOFF[min(self._in_vain(hand), len(BACKOFF) - 1)]
+        pause = BACKOFF[min(self._in_vain(hand), len(BACKOFF) - 1)]
+        self._due[hand] = now + pause, error
         self.restarts[hand.number] += 1
         self.restarted[error.stage] += 1
         return True
@@ -118,18 +122,21 @@ class Kept:
         suspects = self._suspects.setdefault(worker, Suspects())
         if entry != suspects.entry:
             self._blame[worker] = {}
+            self._unloadable.pop(worker, None)
+        if hand.is_loading:
+            self._unloadable.setdefault(worker, set())
         index = suspects.add(entry, items, attempts=attempts)
         if index is None:
             return False
         self._blame[worker][index] = pack_error(error), suspects.deaths(index)
+        if hand.is_loading:
+            self._unloadable[worker].add(index)
         return policy.on_error == "fail"
 
-    def blame(
-        self, workers: Sequence[int]
-    ) -> dict[int, tuple[Entry, dict[int, tuple[bytes, int]]]]:
+    def blame(self, workers: Sequence[int]) -> dict[int, PackedBlame]:
         """For workers in which something was in work in a death: what they must not try again."""
         return {
-            number: (entry, self._blame[number])
+            number: (entry, self._blame[number], self._unloadable.get(number))
             for number in workers
             if number in self._suspects and (entry := self._suspects[number].entry) is not None
         }
@@ -151,7 +158,15 @@ class Kept:
 
     def due(self, now: float) -> list[Hand]:
         """Those of them whose time has come."""
-        return [hand for hand, at in self._due.items() if at <= now]
+        return [hand for hand, (at, _) in self._due.items() if at <= now]
+
+    def not_revived(self, hand: Hand, error: BaseException) -> WorkerDied | StageTimeout:
+        """The system refuses another process in place of one that died: what ends the run."""
+        _, died = self._due[hand]
+        why = f"it can't be started again: {refused('the system refuses', error)}"
+        if isinstance(died, StageTimeout):
+            return StageTimeout(died.stage, died.item, died.timeout, f"{died.hint}; {why}")
+        return WorkerDied(died.stage, died.exitcode, died.item, f"{died.how}; {why}")
 
     def revived(self, hand: Hand) -> None:
         """Another one has taken the place of a process that died."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import select
 import signal
 import tempfile
@@ -29,8 +30,11 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import set_spawning_popen
 from multiprocessing.forkserver import ForkServer, read_signed
 from multiprocessing.popen_forkserver import Popen
+from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
+from conveyor.engines.processes.refused import no_folder, refused
 from conveyor.engines.processes.vitals import cpu_seconds
 
 _PRELOAD = ["conveyor.engines.processes.preload"]
@@ -48,7 +52,8 @@ class _Server(ForkServer):
     def ensure_running(self) -> None:
         """Start it, unless it runs."""
         fill_standard_streams()
-        _shorten_the_way_to_sockets()
+        _reap()
+        _find_a_folder_for_sockets()
         # First, since the start of this one lets the signal in again.
         resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -75,13 +80,19 @@ def fork_server() -> ForkServer:
 
 
 def start_fork_server(modules: Callable[[], Iterable[str]]) -> None:
-    """Start the fork server, if there is none yet; it imports these modules, where it can."""
+    """Start the fork server, if there is none yet; it imports these modules, where it can.
+
+    Raises:
+        ResourceError: the system refuses that.
+    """
     if os.getpid() in _servers:
         return
     server = fork_server()
     os.environ[MODULES] = " ".join(modules())
     try:
         server.ensure_running()
+    except (OSError, MemoryError) as error:
+        raise refused("workers can't be started", error) from error
     finally:
         os.environ.pop(MODULES, None)
 
@@ -107,17 +118,30 @@ _SOCKET, _ITS_FOLDERS = 107, 32
 """The most bytes in the path of a socket, and how many of them multiprocessing needs."""
 
 
-def _shorten_the_way_to_sockets() -> None:
-    """Where the folder for temporary files has too long a path for a socket, take another one.
+def _find_a_folder_for_sockets() -> None:
+    """See to it that multiprocessing has a folder for its sockets.
 
-    Multiprocessing makes one folder in there for all of its sockets, when it first needs it.
+    It makes one for all of them, in the folder for temporary files, when it first needs it; and
+    does not notice that it is gone, as some systems clear away what is old. Where the folder for
+    temporary files has too long a path for a socket, or takes no files any more, take another one.
+
+    Raises:
+        ResourceError: there is none.
     """
+    told: Any = process.current_process()
+    if not os.path.isdir(told._config.get("tempdir") or ""):  # noqa: PTH112
+        told._config["tempdir"] = None
     before = tempfile.tempdir
-    if len(os.fsencode(tempfile.gettempdir())) + _ITS_FOLDERS <= _SOCKET:
-        return
-    tempfile.tempdir = "/var/tmp"
     try:
-        util.get_temp_dir()
+        if len(os.fsencode(tempfile.gettempdir())) + _ITS_FOLDERS > _SOCKET:
+            tempfile.tempdir = "/var/tmp"
+        try:
+            util.get_temp_dir()
+        except OSError:
+            tempfile.tempdir = None  # it is looked for anew
+            util.get_temp_dir()
+    except OSError as error:
+        raise no_folder(error) from error
     finally:
         tempfile.tempdir = before
 
@@ -126,15 +150,47 @@ _DEATH = (EOFError, ConnectionError, FileNotFoundError, ChildProcessError)
 """What talking to a fork server that has died, or is dying, raises."""
 
 
+_buried: list[int] = []
+"""Fork servers that are given up, and may not have ended yet."""
+
+_END_SECONDS = 0.2
+"""How long one that is dying may take to be dead."""
+
+
 def _bury(server: ForkServer) -> None:
-    """Forget a fork server that has died, and leave neither a zombie nor a descriptor of it."""
+    """Forget a fork server that has died, and leave neither a zombie nor a descriptor of it.
+
+    It may live: where its socket has been removed, nobody can reach it, and it ends by itself with
+    the last of its workers.
+    """
     with _lock:
         if _servers.get(os.getpid()) is not server:
             return  # another thread has been here
         del _servers[os.getpid()]
-        dead: Any = server  # whose stop is private
+        dead: Any = server  # whose parts are private
+        os.close(dead._forkserver_alive_fd)
         with suppress(OSError):
-            dead._stop()
+            Path(dead._forkserver_address).unlink()
+        _buried.append(dead._forkserver_pid)
+        _reap(_END_SECONDS)
+
+
+def _reap(patience: float = 0.0) -> None:
+    """Leave no zombie of a fork server that was given up and has ended, or soon does."""
+    until = monotonic() + patience
+    while (ended := [pid for pid in _buried if _is_reaped(pid)]) or monotonic() < until:
+        for pid in ended:
+            _buried.remove(pid)
+        if not _buried:
+            return
+        sleep(0.001)
+
+
+def _is_reaped(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:  # it is no child of this process, which was forked
+        return True
 
 
 class _Popen(Popen):
@@ -160,16 +216,26 @@ class _Popen(Popen):
                 self._begin(server, orders)
             except _DEATH:
                 _bury(server)
-                server = fork_server()
-                self._begin(server, orders)
-        started: Any = server  # whose process id is private
-        self.server: int = started._forkserver_pid
+                self._begin_anew(orders)
+
+    def _begin_anew(self, orders: memoryview) -> None:
+        """Have another fork server make the process."""
+        server = fork_server()
+        try:
+            self._begin(server, orders)
+        except _DEATH:
+            _bury(server)
+            raise
 
     def _begin(self, server: ForkServer, orders: memoryview) -> None:
         """Have the fork server make the process. One that it made in vain ends by itself."""
         self.sentinel, writer = server.connect_to_new_process(self._fds)
-        # The worker's `parent_process()` watches the other end of this.
-        kept = os.dup(writer)
+        try:
+            # The worker's `parent_process()` watches the other end of this.
+            kept = os.dup(writer)
+        except BaseException:
+            close_all((writer, self.sentinel))
+            raise
         try:
             with os.fdopen(writer, "wb") as file:
                 file.write(orders)
@@ -177,6 +243,8 @@ class _Popen(Popen):
         except BaseException:
             close_all((kept, self.sentinel))
             raise
+        started: Any = server  # whose process id is private
+        self.server: int = started._forkserver_pid
         self.finalizer = util.Finalize(self, close_all, ((kept, self.sentinel),))
 
 
@@ -246,6 +314,17 @@ class WorkerProcess:
         except ProcessLookupError:
             # It is gone already. Its sentinel is readable at its end, too.
             self.fd = os.dup(self._process.sentinel)
+        except BaseException:
+            self._process.kill()
+            self._process.join()
+            self._process.close()
+            raise
+
+    def let_open(self) -> None:
+        """Let the process have as many descriptors as this one: the fork server may be older."""
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with suppress(OSError, ValueError):  # it has ended; or may not have more
+            resource.prlimit(self.pid, resource.RLIMIT_NOFILE, limits)
 
     def send_signal(self, number: int) -> None:
         """Send a signal, if the process is still there."""

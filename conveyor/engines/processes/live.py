@@ -19,13 +19,14 @@ from conveyor.engines.processes.cores import physical_cores
 from conveyor.engines.processes.crew import Crew
 from conveyor.engines.processes.knowledge import settled
 from conveyor.engines.processes.look import remember
+from conveyor.engines.processes.refused import refused
 from conveyor.engines.processes.stall import StallWatch
 from conveyor.engines.pulling import Pulled, may_wait
 from conveyor.engines.running import measured_by, so_far
 from conveyor.engines.samples import Sample
 from conveyor.engines.stats import Placed, Stats, Width, account
 from conveyor.engines.tape import Lane, Tape, Traced
-from conveyor.errors import UsageError
+from conveyor.errors import ResourceError, UsageError
 from conveyor.graph import ForkNode, Graph
 from conveyor.plan import Plan
 from conveyor.plan.make import make
@@ -43,7 +44,7 @@ def _need_descriptors(plan: Plan) -> None:
     """See to it that this process may open enough descriptors.
 
     Raises:
-        UsageError: the hard limit is too low.
+        ResourceError: the hard limit is too low.
     """
     needed = (
         2 * len(plan.channels)
@@ -56,9 +57,10 @@ def _need_descriptors(plan: Plan) -> None:
     if soft == resource.RLIM_INFINITY or needed <= soft:
         return
     if hard != resource.RLIM_INFINITY and needed > hard:
-        raise UsageError(
-            f"this pipeline needs about {needed} file descriptors, but the limit is {hard}: "
-            "use fewer branches, run(processes=n), or raise it with ulimit -n"
+        raise ResourceError(
+            "this pipeline can't be started",
+            f"it needs about {needed} file descriptors, but the limit is {hard}",
+            "use fewer branches, run(processes=n), or raise it with ulimit -n",
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
@@ -98,17 +100,27 @@ class Processes(Live[Any]):
         self._pid = os.getpid()
 
     def start(self) -> None:
-        """Start the worker processes."""
+        """Start the worker processes.
+
+        Raises:
+            ResourceError: the system refuses that.
+        """
         if self._pid != os.getpid():
             raise UsageError(f"this pipeline belongs to process {self._pid}; open one in this one")
         if self._crew is None and not self._is_closed:
-            _need_descriptors(self.plan)
-            crew = Crew(self.plan, cores=self._cores, warm=self._warm)
-            crew.stalls = StallWatch(crew, self._stalled)
-            remember(crew)
-            crew.start()
-            self._crew = crew
+            try:
+                self._crew = self._new_crew()
+            except (OSError, MemoryError, EOFError) as error:
+                raise refused("this pipeline can't be started", error) from error
             self._at_exit = util.Finalize(None, _end, (weakref.ref(self),), exitpriority=100)
+
+    def _new_crew(self) -> Crew:
+        _need_descriptors(self.plan)
+        crew = Crew(self.plan, cores=self._cores, warm=self._warm)
+        crew.stalls = StallWatch(crew, self._stalled)
+        remember(crew)
+        crew.start()
+        return crew
 
     def close(self) -> None:
         """Let the workers clear up and end.
@@ -152,13 +164,21 @@ class Processes(Live[Any]):
         crew = self._crew
         assert crew is not None
         crew.watch = self.watch
-        pulled = Pulled(iter(items)) if may_wait(items) else None
+        pulled = self._pulled(items) if may_wait(items) else None
         with closing(pulled) if pulled is not None else nullcontext():
             crew.begin(pulled or iter(items), failures, is_traced=self._is_traced)
             yield from crew.outputs()
         self._counted, self._samples = crew.counted(), crew.sampled()
         crew.trim()
         self._keep(crew)
+
+    @staticmethod
+    def _pulled(items: Iterable[Any]) -> Pulled:
+        iterator = iter(items)
+        try:
+            return Pulled(iterator)
+        except (OSError, RuntimeError) as error:
+            raise refused("there can be no thread that pulls the items", error) from error
 
     def _so_far(self, elapsed: float, given: int) -> Stats:
         crew = self._crew

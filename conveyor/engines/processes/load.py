@@ -44,6 +44,8 @@ class LoadWatch:
         self._attached: frozenset[int] = self.first
         self._senders = {one.fork: self._senders_of(one) for one in plan.scaled}
         self._began = self._looked = 0.0
+        self._is_refused = False
+        """Whether the system has refused another worker in this run."""
         self._before: Mapping[int, Reading] = {}
         self._kept = {fork: Width(0.0, *kept) for fork, kept in plan.kept.items()}
         self.widths: dict[str, list[Width]] = self._at_first()
@@ -56,6 +58,7 @@ class LoadWatch:
     def begin(self, now: float, readings: Mapping[int, Reading]) -> None:
         """A run begins."""
         self._began = now
+        self._is_refused = False
         self._look(now, readings)
         self._scaler.pause()
         self.widths = self._at_first()
@@ -87,7 +90,19 @@ class LoadWatch:
         others = sum(
             share.cores for n, share in shares.items() if self._plan.workers[n].slot not in scaled
         )
-        return self._scaler.decide(now, loads, others)
+        decision = self._scaler.decide(now, loads, others)
+        if decision is not None and self._is_refused and self._widens(decision):
+            return None
+        return decision
+
+    def _widens(self, decision: Decision) -> bool:
+        return decision.width > self._widths[decision.fork].width
+
+    def refused(self, decision: Decision, now: float, why: str) -> None:
+        """The system refuses the workers of a decision: no fork gets wider in this run."""
+        self._is_refused = True
+        width = Width(now - self._began, self._widths[decision.fork].width, why)
+        self.widths.setdefault(decision.fork, []).append(width)
 
     def _look(self, now: float, readings: Mapping[int, Reading]) -> None:
         self._looked, self._before = now, readings

@@ -48,7 +48,11 @@ _WORDS = struct.Struct("<QQd")
 def create(name: str) -> int:
     """A descriptor of new memory, for a log or a journal."""
     fd = os.memfd_create(name, os.MFD_CLOEXEC)
-    os.ftruncate(fd, _SIZE)
+    try:
+        os.ftruncate(fd, _SIZE)
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 
@@ -93,7 +97,11 @@ class Log:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._ring = mmap.mmap(fd, RING, offset=_START)
+        try:
+            self._ring = mmap.mmap(fd, RING, offset=_START)
+        except BaseException:
+            os.close(fd)
+            raise
         self._freed = self._word(_FREED)
         self._aside: deque[Entry] = deque()
 

@@ -152,8 +152,12 @@ def _libc() -> Any:
 
 
 def punch_hole(fd: int, start: int, size: int) -> None:
-    """Give back the memory behind a part of a memfd; it reads as zeros from then on."""
-    _libc().fallocate(fd, _PUNCH_HOLE, start, size)
+    """Give back the memory behind a part of a memfd; it reads as zeros from then on.
+
+    Where no descriptor is left to import what that needs, it stays, until the file is closed.
+    """
+    with suppress(OSError, ImportError):
+        _libc().fallocate(fd, _PUNCH_HOLE, start, size)
 
 
 @lru_cache
@@ -401,7 +405,8 @@ class Memory:
         """All of the region where a place is; mapped once, since that is what takes time."""
         begin = start - (start - _CONTROL) % self._size
         if begin not in self._mappings:
-            with suppress(OSError):
+            # To import late fails where no descriptor is left.
+            with suppress(OSError, ImportError):
                 self._mappings[begin] = _Mapping(self._fd, begin, self._size, private=False)
         return self._mappings.get(begin)
 
@@ -410,7 +415,7 @@ class Memory:
         size = place.start + place.size - begin
         try:
             return _Mapping(self._fd, begin, size, private=True)
-        except OSError:
+        except (OSError, ImportError):
             return None
 
     def _found(self, raw: memoryview) -> tuple[_Look, int, int] | None:

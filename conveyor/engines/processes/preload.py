@@ -1,15 +1,22 @@
 """What the fork server imports once, so that workers start in milliseconds.
 
+It outlives a caller that is killed, and its workers, and then takes the socket away.
+
 Workers inherit what is done here: they ignore Ctrl-C from their first instruction on. It
 reaches the whole process group, and what becomes of it is for the parent to decide.
 """
 
+import atexit
 import importlib
 import os
 import signal
 import sys
 import warnings
 from contextlib import suppress
+from multiprocessing import forkserver
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
 
 from conveyor.engines.processes import worker
 from conveyor.engines.processes.launch import MODULES
@@ -29,7 +36,33 @@ for _name in os.environ.pop(MODULES, "").split():
         importlib.import_module(_name)
 
 
-_SERVER = os.getpid()
+_SERVER, _CALLER = os.getpid(), os.getppid()
+_LAST_SECONDS = 0.5
+
+
+def _clear_away() -> None:
+    """Where the caller is gone without having done so, remove the socket, and its folder.
+
+    Who else has a socket in that folder keeps it.
+    """
+    told: Any = forkserver
+    path = told._forkserver._forkserver_address
+    if os.getpid() != _SERVER or not path or not Path(path).exists() or not _is_orphan():
+        return
+    with suppress(OSError):
+        Path(path).unlink()
+        Path(path).parent.rmdir()
+
+
+def _is_orphan() -> bool:
+    """Whether the caller is gone; its descriptors, by which we know, go a moment before it does."""
+    until = monotonic() + _LAST_SECONDS
+    while os.getppid() == _CALLER and monotonic() < until:
+        sleep(0.001)
+    return os.getppid() != _CALLER
+
+
+atexit.register(_clear_away)
 
 
 def _draw_anew() -> None:

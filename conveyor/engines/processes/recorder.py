@@ -48,9 +48,14 @@ _ROOM = 256 << 10
 # it had no room; the items that a source has made in this run; whether the run is traced, which
 # the parent writes before the run begins; how many items of the batch were done before, which the
 # index does not count; the link that it came by, and its position there; whether the worker
-# answers when it is asked for its stacks.
+# answers when it is asked for its stacks; the number of the worker that loads a batch, plus 1, and
+# the items of that, or 0 where none does; the index of the item that is being loaded, plus 1, or 0
+# where that is not known.
 _INDEX, _SPAN, _DEADLINE, _WORKER, _COUNT, _BYTES, _MADE, _TRACED = range(8)
-_FIRST, _LINK, _POSITION, _LISTENS = range(8, 12)
+_FIRST, _LINK, _POSITION, _LISTENS, _LOADING, _LOADED = range(8, 14)
+
+_WORKERS = 32
+"""Bits of the field that says which worker loads a batch; the ones above say how many items."""
 
 _TIMED = 8
 """The fields of a gauge that a look at the load needs are the first ones."""
@@ -265,7 +270,11 @@ class WorkMeter:
 def create(workers: int) -> int:
     """A descriptor of new anonymous memory for the recorder of a process of so many workers."""
     fd = os.memfd_create("conveyor-recorder", os.MFD_CLOEXEC)
-    os.ftruncate(fd, _size(workers))
+    try:
+        os.ftruncate(fd, _size(workers))
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 
@@ -283,8 +292,10 @@ class Recorder:
     """
 
     def __init__(self, fd: int, workers: Sequence[int]) -> None:
-        self._map = mmap.mmap(fd, _size(len(workers)))
-        os.close(fd)
+        try:
+            self._map = mmap.mmap(fd, _size(len(workers)))
+        finally:
+            os.close(fd)
         self._view = memoryview(self._map)
         self.fields = self._view[:_HEAD].cast("Q")
         """Shared counters; places 0 and 1 say which item is in work, see `Stage.batch`."""
@@ -331,6 +342,29 @@ class Recorder:
         fields[_FIRST] = first
         fields[_LINK], fields[_POSITION] = entry
         fields[_WORKER] = worker + 1
+
+    def load(self, worker: int, count: int, first: int = 0, entry: Entry = (0, 0)) -> None:
+        """Note a batch that is about to be loaded: to unpickle is to run the user's code.
+
+        Args:
+            worker: whose.
+            count: its items.
+            first: how many of them are done.
+            entry: where it came from.
+        """
+        fields = self.fields
+        if entry[1]:
+            fields[_FIRST] = first
+            fields[_LINK], fields[_POSITION] = entry
+        fields[_LOADING] = count << _WORKERS | (worker + 1)
+
+    def loading(self, index: int) -> None:
+        """Note which item of that is next."""
+        self.fields[_LOADED] = index + 1
+
+    def loaded(self) -> None:
+        """Note that it has been loaded."""
+        self.fields[_LOADING] = self.fields[_LOADED] = 0
 
     def pause(self) -> None:
         """Note that nothing is in work for now: what is there waits."""
@@ -392,6 +426,16 @@ class Recorder:
         return Tape(worker) if self.is_traced else None
 
     @property
+    def unloaded(self) -> tuple[int, range, int] | None:
+        """Who loads a batch, the indexes of the item that it may be at, and the batch's size."""
+        number, at = self.fields[_LOADING], self.fields[_LOADED]
+        if not number:
+            return None
+        count = number >> _WORKERS
+        places = range(at - 1, at) if at else range(self.fields[_FIRST], count)
+        return (number & ((1 << _WORKERS) - 1)) - 1, places, count
+
+    @property
     def worker(self) -> int | None:
         """The number of the worker that had a batch in work, or None."""
         number = self.fields[_WORKER]
@@ -418,6 +462,7 @@ class Recorder:
     def forget(self) -> None:
         """Let nothing be in work: who had that is gone."""
         self.fields[_WORKER] = self.fields[_DEADLINE] = self.fields[_LISTENS] = 0
+        self.loaded()
 
     @property
     def payload(self) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -24,8 +24,12 @@ from conveyor.flow.batch import Frame, at_end, is_traced, traced
 from conveyor.flow.progress import Current, Entry, Progress
 from conveyor.plan import Channel, PlannedWorker
 
-Blame = tuple[Entry, Mapping[int, tuple[ConveyorError, int]]]
-"""A frame that was in work in a death, and the items in it that are not to be tried again."""
+Blame = tuple[Entry, Mapping[int, tuple[ConveyorError, int]], Collection[int] | None]
+"""A frame that was in work in a death, the items in it that are not to be tried again, and those of
+them that are not to be loaded; None where nobody died of loading any."""
+
+PackedBlame = tuple[Entry, Mapping[int, tuple[bytes, int]], Collection[int] | None]
+"""The same with errors as they travel."""
 
 
 class Keeper(Protocol):
@@ -188,6 +192,24 @@ class RestartableActor(StageActor):
             return items, frame.scopes
         return items[first:], traced(frame.scopes, range(first, len(items)))
 
+    def _note_load(self, frame: Frame) -> None:
+        first = self._progress.resume(frame.link).taken
+        self._recording.load(self.number, frame.count, first, self._entry(frame))
+
+    def _loaded(self, name: str, frame: Frame) -> list[Any]:
+        """The items of a frame; with care, if a worker has died of loading them."""
+        return self._loaded_noting(self._recording.loading, name, frame)
+
+    def _loaded_noting(self, note: Callable[[int], None], name: str, frame: Frame) -> list[Any]:
+        if self._blame is None or self._blame[0] != self._entry(frame):
+            return unpack_items(name, frame)
+        _, _, left_out = self._blame
+        if left_out is None:
+            return unpack_items(name, frame)
+        from conveyor.engines.processes import wary
+
+        return unpack_items(name, frame, partial(wary.load, note=note, left_out=left_out))
+
     def _entry(self, frame: Frame) -> Entry:
         return frame.link, self._receivers[frame.link].entry
 
@@ -206,7 +228,7 @@ class RestartableActor(StageActor):
         )
 
     def _again_from(self, first: int, frame: Frame) -> Again:
-        again = reloaded(partial(unpack_items, self.way_in.name, frame))
+        again = reloaded(partial(self._loaded_noting, _unnoted, self.way_in.name, frame))
         return lambda index: again(first + index)
 
     def _blamed(self, frame: Frame, first: int) -> dict[int, tuple[ConveyorError, int]] | None:
@@ -241,3 +263,7 @@ class RestartableActor(StageActor):
             sender.publish()
         for receiver in self._receivers.values():
             receiver.committed()
+
+
+def _unnoted(_index: int) -> None:
+    """What is loaded once more is in work, and noted so."""

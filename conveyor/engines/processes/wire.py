@@ -77,9 +77,12 @@ class _Loader(pickle.Unpickler):
     """Lets a class that came by value, and is known here, be as it is."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if name == "_class_setstate":
-            return _set_class_state
-        return super().find_class(module, name)
+        return find_class(super().find_class, module, name)
+
+
+def find_class(find: Callable[[str, str], Any], module: str, name: str) -> Any:
+    """What a pickle means by a name, as ``find`` finds it but for what fills in a class."""
+    return _set_class_state if name == "_class_setstate" else find(module, name)
 
 
 _complete: weakref.WeakSet[type] = weakref.WeakSet()
@@ -126,7 +129,13 @@ def pack_items(
         raise _unpicklable_item(stage, items, error) from error
 
 
+_NO_MEMORY = "there is no memory left for it here: see ulimit -v, and the limits of the container"
+
+
 def _unpicklable_item(stage: str, items: Sequence[Any], error: BaseException) -> NotPicklable:
+    if isinstance(error, MemoryError):
+        where = f"batch of {len(items)}" if len(items) > 1 else short(items[0])
+        return NotPicklable(stage, where, "pickling it", reason(error), _NO_MEMORY)
     for item in items:
         failed = _failure(item)
         if failed is not None:
@@ -140,8 +149,13 @@ def load(payload: Any) -> Any:
     return loads(payload) if isinstance(payload, (bytes, bytearray)) else payload.load()
 
 
-def unpack_items(stage: str, frame: Frame) -> list[Any]:
+def unpack_items(stage: str, frame: Frame, load: Callable[[Any], list[Any]] = load) -> list[Any]:
     """The items of a frame, which may have come as bytes.
+
+    Args:
+        stage: whose they are, for errors.
+        frame: the frame.
+        load: unpickles its payload.
 
     Raises:
         NotPicklable: they can't be loaded here.
@@ -151,10 +165,12 @@ def unpack_items(stage: str, frame: Frame) -> list[Any]:
     if frame.payload is None:
         return []
     try:
-        items: list[Any] = load(frame.payload)
+        items = load(frame.payload)
     except Exception as error:
         what = f"(one of {frame.count})" if frame.count > 1 else "that it was given"
         hint = "it was pickled, but what it was pickled as can't be loaded in the worker"
+        if isinstance(error, MemoryError):
+            hint = _NO_MEMORY
         raise NotPicklable(stage, what, "loading it", reason(error), hint) from error
     return items
 

@@ -41,7 +41,8 @@ from conveyor.engines.processes.log import Log
 from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.output import redirect
 from conveyor.engines.processes.recorder import Recorder, WorkMeter
-from conveyor.engines.processes.restartable import Blame, RestartableActor
+from conveyor.engines.processes.refused import refused
+from conveyor.engines.processes.restartable import Blame, PackedBlame, RestartableActor
 from conveyor.engines.processes.stacks import listen
 from conveyor.engines.processes.stop import Stopped, StopSignal
 from conveyor.engines.processes.wire import (
@@ -54,7 +55,6 @@ from conveyor.engines.processes.wire import (
 from conveyor.engines.stage import NO_ITEM, Stage, stage_error
 from conveyor.engines.tape import Span
 from conveyor.errors import ConveyorError
-from conveyor.flow.progress import Entry
 from conveyor.plan import Plan
 
 LEFT_SECONDS = 0.5
@@ -107,7 +107,7 @@ class Orders(NamedTuple):
     warm: bool
     environment: Mapping[str, str]
     region: int | None
-    blame: Mapping[int, tuple[Entry, Mapping[int, tuple[bytes, int]]]]
+    blame: Mapping[int, PackedBlame]
 
 
 class Move(NamedTuple):
@@ -284,6 +284,9 @@ class _Worker:
         except ConveyorError as error:
             failed = True
             self._fail(error)
+        except (OSError, MemoryError) as error:  # what the user's code raises, has come as ours
+            failed = True
+            self._fail(refused(f"the worker of stage {self._name!r} can't go on", error))
         self._teardown(failed=failed)
         if self._has_left and self._memory is not None:
             self._memory.leave()
@@ -291,6 +294,13 @@ class _Worker:
         if tapes := [tape for actor in self._actors.values() for tape in taken_off(actor)]:
             self._say(TAPED, tapes)
         self._say(GOODBYE)
+
+    @property
+    def _name(self) -> str:
+        """The first stage of this process."""
+        assert self._orders is not None
+        plan, process = self._orders.plan, self._orders.process
+        return next(one.element for one in plan.workers if one.process == process)
 
     def _say(self, *message: Any) -> None:
         """Send the parent a message, whole, whatever comes."""
@@ -359,14 +369,12 @@ class _Worker:
         plan = orders.plan
         here = [n for n, planned in enumerate(plan.workers) if planned.process == orders.process]
         take_shared(plan.workers[here[0]].element, orders.shared)
-        memory = self._control.fds.popleft()
+        memory = self._control.take_fd()
         self._recorder = Recorder(os.dup(memory), plan.hosted(orders.process))
         listen(memory, self._recorder)
         if orders.region is not None:
             may_leave = any(plan.workers[number].slot is not None for number in here)
-            self._memory = Memory(
-                self._control.fds.popleft(), orders.region, lends_on=not may_leave
-            )
+            self._memory = Memory(self._control.take_fd(), orders.region, lends_on=not may_leave)
         self._take_in(orders, here, orders.processors)
         self._connect(orders.links)
         self._connect_locally(n for n, one in enumerate(plan.channels) if not one.durable)
@@ -501,7 +509,7 @@ class _Worker:
             stage=stage,
             recording=self._recorder,
             told=self._told,
-            keeper=Journal(self._control.fds.popleft()),
+            keeper=Journal(self._control.take_fd()),
             blame=_unpacked(orders.blame[number]) if number in orders.blame else None,
         )
 
@@ -532,9 +540,8 @@ class _Worker:
             actor.way_out.outlet.attach(links.slots)
         channels = self._orders.plan.channels
         for channel, is_upper in links.ends:
-            fds = self._control.fds
-            connection = Connection(fds.popleft())
-            log = Log(fds.popleft()) if channels[channel].durable else None
+            connection = Connection(self._control.take_fd())
+            log = Log(self._control.take_fd()) if channels[channel].durable else None
             end = channels[channel].source if is_upper else channels[channel].target
             connect = connect_upper if is_upper else connect_lower
             connect(self._actors[end], channel, connection, log, self._poller)
@@ -597,9 +604,10 @@ def _leaf(actor: Any, channel: int) -> Any:
     return next(leaf for leaf in actor.way_out.outlet.leaves if leaf.link == channel)
 
 
-def _unpacked(blame: tuple[Entry, Mapping[int, tuple[bytes, int]]]) -> Blame:
-    entry, items = blame
-    return entry, {index: (unpack_error(error), tried) for index, (error, tried) in items.items()}
+def _unpacked(blame: PackedBlame) -> Blame:
+    entry, items, unloadable = blame
+    why = {index: (unpack_error(error), tried) for index, (error, tried) in items.items()}
+    return entry, why, unloadable
 
 
 def _revived(name: str, data: bytes) -> Processor[Any, Any]:

@@ -1,0 +1,216 @@
+"""Loads items of which one has killed a worker that loaded it: notes which, or leaves it out.
+
+A batch is one pickle, so nothing tells from outside which of its items is being loaded. This is
+read once before, without doing what it says: what is on the stack of the unpickler for good is an
+item that is done. Then it is loaded step by step, in Python.
+
+To load so takes a hundred times as long, and is done only where a worker has died of that.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import pickletools
+import sys
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType
+from typing import Any, cast
+
+from conveyor.engines.letters import Unloaded
+from conveyor.engines.processes.wire import find_class
+from conveyor.engines.stage import short
+
+_PLAIN = (str, bytes, int, float, type(None), type, FunctionType, BuiltinFunctionType)
+"""What is the same whoever refers to it."""
+
+_OURS = ("cloudpickle", "conveyor.engines.processes.wire")
+"""Where the functions are that build classes and functions which came by value."""
+
+
+def load(data: bytes, note: Callable[[int], None], left_out: Collection[int]) -> list[Any]:
+    """The items of a batch.
+
+    Args:
+        data: the batch, pickled.
+        note: called with the index of each item before anything is done to load it.
+        left_out: the indexes of those that are not to be loaded; in their place come stand-ins.
+
+    Raises:
+        UnpicklingError: another item has a part in common with one of these.
+    """
+    return cast("list[Any]", _Wary(data, list(_owners(data)), note, left_out).load())
+
+
+# -- which item a step belongs to --
+
+
+def _owners(data: bytes) -> Iterator[int]:
+    """For each step of a pickled list, the index of the item that it is for."""
+    done, base, depths = 0, 1, list[int]()
+    for name, depth in _depths(data):
+        if depth > 1 and not depths:
+            base = 2 if name == "MARK" else 1
+        if depth > 1:
+            depths.append(depth)
+            continue
+        yield from (done + place for place in _places(depths, base))
+        done += depths[-1] - base if depths else 0
+        depths.clear()
+        yield done
+
+
+def _places(depths: list[int], base: int) -> list[int]:
+    """Which of the places above the base a step is for: the last that stays filled from then on."""
+    places: list[int] = []
+    least = depths[-1] if depths else 0
+    for depth in reversed(depths):
+        least = min(least, depth)
+        places.append(max(least - base - 1, 0))
+    return places[::-1]
+
+
+def _depths(data: bytes) -> Iterator[tuple[str, int]]:
+    """The name of each step, and what is on the stack behind it, marks included."""
+    stack: list[bool] = []
+    mark = pickletools.markobject
+    for code, _, _ in pickletools.genops(data):
+        before = code.stack_before
+        if mark in before:
+            while not stack.pop():
+                pass
+            before = before[: before.index(mark)]
+        del stack[len(stack) - len(before) :]
+        stack += [one is mark for one in code.stack_after]
+        yield code.name, len(stack)
+
+
+# -- loading --
+
+_Base: Any = pickle._Unpickler
+
+
+class _Wary(_Base):  # type: ignore[misc]
+    """Knows for which item it is at work."""
+
+    def __init__(
+        self,
+        data: bytes,
+        owners: list[int],
+        note: Callable[[int], None],
+        left_out: Collection[int],
+    ) -> None:
+        _Base.__init__(self, io.BytesIO(data))
+        self._owners = iter(owners)
+        self._note = note
+        self._left_out = left_out
+        self._owner = -1
+        self._of_left_out: dict[int, Any] = {}
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether this is for an item that is left out."""
+        return self._owner in self._left_out
+
+    def step(self) -> None:
+        """Another step begins."""
+        owner = next(self._owners)
+        if owner != self._owner:
+            self._owner = owner
+            self._note(owner)
+
+    def memoized(self) -> None:
+        """What is on top of the stack may be referred to."""
+        if self.leaves_out and not isinstance(self.stack[-1], _PLAIN):
+            self._of_left_out[id(self.stack[-1])] = self.stack[-1]
+
+    def referred(self) -> None:
+        """It has been."""
+        if not self.leaves_out and id(self.stack[-1]) in self._of_left_out:
+            what = f"item {self._owner} has a part in common with one that kills its worker"
+            raise pickle.UnpicklingError(what)
+
+    def find_class(self, module: str, name: str) -> Any:
+        if self.leaves_out and module not in sys.modules:
+            return Unloaded(f"{module}.{name}")
+        return find_class(partial(_Base.find_class, self), module, name)
+
+
+def _stepping(step: Callable[[Any], None]) -> Callable[[Any], None]:
+    def stepped(self: _Wary) -> None:
+        self.step()
+        step(self)
+
+    return stepped
+
+
+def _stand_in(made: Any, arguments: Any) -> Unloaded:
+    name = getattr(made, "__qualname__", None) or short(made)
+    return Unloaded(f"{name}{short(arguments)}")
+
+
+def _is_harmless(made: Any) -> bool:
+    ours = str(getattr(made, "__module__", "")).startswith(_OURS)
+    return ours or made in (CodeType, CellType)
+
+
+def _reduce(self: Any) -> None:
+    if not self.leaves_out or _is_harmless(self.stack[-2]):
+        _Base.load_reduce(self)
+        return
+    arguments = self.stack.pop()
+    self.stack[-1] = _stand_in(self.stack[-1], arguments)
+
+
+def _new(self: Any) -> None:
+    if not self.leaves_out:
+        _Base.load_newobj(self)
+        return
+    arguments = self.stack.pop()
+    self.stack[-1] = _stand_in(self.stack[-1], arguments)
+
+
+def _new_with_names(self: Any) -> None:
+    if not self.leaves_out:
+        _Base.load_newobj_ex(self)
+        return
+    names, arguments = self.stack.pop(), self.stack.pop()
+    self.stack[-1] = _stand_in(self.stack[-1], (*arguments, names))
+
+
+def _build(self: Any) -> None:
+    if self.leaves_out and isinstance(self.stack[-2], Unloaded):
+        self.stack.pop()
+    else:
+        _Base.load_build(self)
+
+
+def _memoizing(step: Callable[[Any], None]) -> Callable[[Any], None]:
+    def memoizing(self: _Wary) -> None:
+        step(self)
+        self.memoized()
+
+    return memoizing
+
+
+def _referring(step: Callable[[Any], None]) -> Callable[[Any], None]:
+    def referring(self: _Wary) -> None:
+        step(self)
+        self.referred()
+
+    return referring
+
+
+_steps: dict[int, Callable[[Any], None]] = {
+    **_Base.dispatch,
+    pickle.REDUCE[0]: _reduce,
+    pickle.NEWOBJ[0]: _new,
+    pickle.NEWOBJ_EX[0]: _new_with_names,
+    pickle.BUILD[0]: _build,
+}
+for _code in (pickle.MEMOIZE, pickle.BINPUT, pickle.LONG_BINPUT):
+    _steps[_code[0]] = _memoizing(_steps[_code[0]])
+for _code in (pickle.BINGET, pickle.LONG_BINGET):
+    _steps[_code[0]] = _referring(_steps[_code[0]])
+_Wary.dispatch = {key: _stepping(step) for key, step in _steps.items()}

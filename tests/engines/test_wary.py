@@ -1,0 +1,133 @@
+"""Items of which one kills whoever loads it: it is found by its index, or left out."""
+
+from __future__ import annotations
+
+import collections
+import datetime as dt
+import fractions
+import pickle
+from typing import ClassVar, NamedTuple
+
+import cloudpickle
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conveyor.engines.letters import Unloaded
+from conveyor.engines.processes import wary
+
+pytestmark = pytest.mark.quick
+
+
+class Point(NamedTuple):
+    x: object
+    y: object
+
+
+plain = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.binary(max_size=5)
+items = st.recursive(
+    plain | st.fractions() | st.dates() | st.builds(Point, plain, plain),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+        | st.builds(lambda value: collections.OrderedDict(a=value), inner)
+        | st.builds(lambda value: collections.deque([value]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.lists(items, max_size=6))
+def test_all_are_loaded_as_ever_and_each_is_noted_before(batch):
+    noted: list[int] = []
+    assert wary.load(pickle.dumps(batch, 5), noted.append, ()) == batch
+    assert [index for index in noted if index < len(batch)] == list(range(len(batch)))
+
+
+class Noted:
+    """Tells when it is loaded."""
+
+    loaded: ClassVar[list[int]] = []
+
+    def __init__(self, number):
+        self.number = number
+
+    def __getstate__(self):
+        return {"number": self.number}
+
+    def __setstate__(self, state):
+        self.number = state["number"]
+        Noted.loaded.append(self.number)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 2_500])
+def test_what_is_noted_is_the_one_whose_code_runs(count):
+    noted: list[int] = []
+    Noted.loaded = []
+    batch = [[number, Noted(number)] if number % 3 else Noted(number) for number in range(count)]
+
+    def note(index):
+        assert len(Noted.loaded) == index  # those before it, and not this one
+        noted.append(index)
+
+    wary.load(pickle.dumps(batch, 5), note, ())
+    assert noted[:count] == list(range(count))
+
+
+class Args:
+    def __new__(cls, *arguments, **_names):
+        self = super().__new__(cls)
+        self.arguments = arguments
+        return self
+
+    def __getnewargs_ex__(self):
+        return self.arguments, {"a": 1}
+
+
+class Kept(list):
+    pass
+
+
+def fatal(kind):
+    """An item that is loaded in some way, with code of the user's."""
+    return {
+        "reduce": fractions.Fraction(1, 3),
+        "new": Noted(7),
+        "names": Args(1, 2),
+        "list": Kept([1, Noted(7)]),
+        "deep": {"a": [(Noted(7), dt.date(2000, 1, 1))]},
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["reduce", "new", "names", "list", "deep"])
+def test_one_is_left_out_and_its_code_does_not_run(kind):
+    batch = [Noted(0), fatal(kind), Noted(2), fractions.Fraction(1, 2), Args(3)]
+    data = pickle.dumps(batch, 5)
+    Noted.loaded = []
+    first, left_out, other, half, arguments = wary.load(data, lambda _: None, {1})
+    assert (first.number, other.number, half, arguments.arguments) == (0, 2, batch[3], (3,))
+    assert Noted.loaded == [0, 2]
+    if kind != "deep":
+        assert isinstance(left_out, Unloaded)
+    assert "not loaded" in repr(left_out)
+
+
+def test_a_class_that_came_by_value_with_it_is_there_for_the_others():
+    class Local:
+        def __init__(self, number):
+            self.number = number
+
+        def twice(self):
+            return 2 * self.number
+
+    data = cloudpickle.dumps([Local(1), Local(2)], 5)
+    left_out, other = wary.load(data, lambda _: None, {0})
+    assert isinstance(left_out, Unloaded)
+    assert other.twice() == 4
+
+
+def test_what_has_a_part_in_common_with_it_is_not_loaded_without_that():
+    part = Noted(1)
+    with pytest.raises(pickle.UnpicklingError, match="item 1 has a part in common"):
+        wary.load(pickle.dumps([[part], [part]], 5), lambda _: None, {0})
