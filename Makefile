@@ -23,7 +23,7 @@ types:  ## mypy and pyright, both strict, over the package
 	$(PYTHON) -m pyright --pythonpath "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
 
 test:  ## The tests, those of the types among them
-	$(PYTHON) -m pytest -n 2 --dist worksteal
+	$(PYTHON) -m pytest -n 3 --dist worksteal
 
 simulations:  ## 20,000 simulated runs of random pipelines, with deaths: on all cores
 	$(PYTHON) -m tests.flow.simulations --runs 20000

@@ -156,7 +156,7 @@ def run_tests(session: nox.Session, *options: str) -> None:
                 "-m",
                 "pytest",
                 "-n",
-                "2",
+                "3",
                 "--dist",
                 "worksteal",
                 *options,

@@ -114,7 +114,7 @@ def test_the_first_command_runs_the_census_and_the_second_the_tests():
     census, tests = commands()[:2]
 
     assert census.rstrip().endswith(".venv/bin/python examples/code_census.py")
-    assert tests.rstrip().endswith(".venv/bin/python -m pytest -q -n 2 --dist worksteal")
+    assert tests.rstrip().endswith(".venv/bin/python -m pytest -q -n 3 --dist worksteal")
 
 
 def commands():
