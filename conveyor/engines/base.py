@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -194,6 +194,11 @@ class Live(ABC, Generic[Out_co]):
         with self:
             return self._gathered(task)
 
+    @cached_property
+    def _expression(self) -> str:
+        """The pipeline, as it was written."""
+        return repr(self.written)
+
     def _gathered(self, task: _Task) -> Results[Out_co]:
         results: Results[Out_co] = Results()
         for batch in self._run(task):
@@ -201,7 +206,7 @@ class Live(ABC, Generic[Out_co]):
         assert self._stats is not None
         results.stats = self._stats
         results.dead_letters = DeadLetters(task.failures.letters)
-        results.written = repr(self.written)
+        results.written = self._expression
         return results
 
     def _task(
@@ -335,7 +340,7 @@ class Live(ABC, Generic[Out_co]):
         def stats() -> Stats:
             return self._so_far(time.perf_counter() - self._started, self._given)
 
-        return Watch(view, stats, repr(self.written), length_of(items, self._start_node()))
+        return Watch(view, stats, self._expression, length_of(items, self._start_node()))
 
     def _start_node(self) -> ProcessorNode:
         return next(node for node in self.graph.processors if node.kind != "processor")
