@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
 from conveyor import AUTO, Feed, Join, Pipe, Processor, Source, StageError, UsageError
 from conveyor.engines import tape as tapes
 from conveyor.engines.tape import Tape
+from conveyor.flow.batch import Frame
 from tests.seeing.trace_format import read
 
 
@@ -162,6 +165,24 @@ def test_slow_items_of_a_batch_have_slices_of_their_own(tmp_path):
     items = trace.of("uneven", "item") + trace.of("uneven", "items")
     assert items
     assert all(one.end - one.start >= 1000 for one in items)
+
+
+def test_among_cheap_items_a_slow_one_shares_a_slice_with_its_neighbours(monkeypatch):
+    clock = itertools.count()
+    monkeypatch.setattr(tapes, "perf_counter_ns", lambda: next(clock))
+    tape = Tape(0)
+
+    def answer():
+        nonlocal clock
+        for index, item in tape.marks([0, 1]).by_stride(range(200), 0):
+            assert index == item
+            if item == 70:
+                clock = itertools.count(next(clock) + tapes.SLOW)
+        yield True
+
+    assert list(tape.over(Frame((2,), list(range(200))), answer(), SimpleNamespace(since=0)))
+    slow = [span for span in tape.spans if span.kind in {"item", "items"}]
+    assert [(span.kind, span.items) for span in slow] == [("items", tapes.TOGETHER)]
 
 
 def test_counters_show_what_waits_and_end_at_nothing(tmp_path):
