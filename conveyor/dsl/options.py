@@ -96,11 +96,12 @@ def see_that_it_restarts(processor: Any, nothing: object) -> None:
 
 def shown(settings: Settings) -> str:
     """The call that sets ``settings``, or an empty text where all are as by default."""
-    default = Settings()
+    if settings == (default := Settings()):
+        return ""
     set_by_user = {
         field.name: getattr(settings, field.name)
         for field in fields(Settings)
         if getattr(settings, field.name) != getattr(default, field.name)
     }
     inside = ", ".join(f"{name}={value!r}" for name, value in set_by_user.items())
-    return f".options({inside})" if inside else ""
+    return f".options({inside})"

@@ -56,7 +56,8 @@ class Account:
         return self.items_in + self.added == self.items_out + gone
 
 
-_counts = attrgetter(*(one.name for one in fields(Account)))
+_ACCOUNT = tuple(one.name for one in fields(Account))
+_counts = attrgetter(*_ACCOUNT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +151,18 @@ class Figures(Account):
 def total_of(parts: Sequence[Figures]) -> Figures:
     """The figures of several workers, taken together."""
     sums: dict[str, Any] = {}
-    for one in fields(Figures):
-        values = [getattr(part, one.name) for part in parts]
-        if one.name == "peak_memory":
-            sums[one.name] = max(values, default=0)
-        elif one.name == "service":
-            sums[one.name] = sum(values, start=NO_TIMES)
+    for name in _FIGURES:
+        values = [getattr(part, name) for part in parts]
+        if name == "peak_memory":
+            sums[name] = max(values, default=0)
+        elif name == "service":
+            sums[name] = sum(values, start=NO_TIMES)
         else:
-            sums[one.name] = sum(values)
+            sums[name] = sum(values)
     return Figures(**sums)
+
+
+_FIGURES = tuple(one.name for one in fields(Figures))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,20 +332,20 @@ def _workers(counted: Sequence[Counted]) -> Iterator[tuple[str, WorkerStats]]:
         figures = one.figures()
         found.setdefault((one.element, one.worker, one.process), []).append(figures)
         busy.setdefault(one.process, []).append(figures.busy)
-    for (element, name, process), parts in found.items():
+    for (element, worker, process), parts in found.items():
         figures = total_of(parts)
         everything = sum(busy[process])
         if everything and len(busy[process]) > len(parts):
             part = figures.busy / everything
             figures = replace(figures, cpu=figures.cpu * part, queued=figures.queued * part)
-        values = {one.name: getattr(figures, one.name) for one in fields(figures)}
-        yield element, WorkerStats(name=name, process=process, **values)
+        values = {name: getattr(figures, name) for name in _FIGURES}
+        yield element, WorkerStats(name=worker, process=process, **values)
 
 
 def _element(account: Account, workers: Sequence[WorkerStats], restarts: int) -> ElementStats:
     figures = total_of(workers)
-    values = {one.name: getattr(figures, one.name) for one in fields(figures)}
-    exact = {one.name: getattr(account, one.name) for one in fields(account)}
+    values = {name: getattr(figures, name) for name in _FIGURES}
+    exact = {name: getattr(account, name) for name in _ACCOUNT}
     return ElementStats(**{**values, **exact}, workers=tuple(workers), restarts=restarts)
 
 
@@ -460,5 +464,5 @@ def _differ(what: str, count: int, other: str, parts: Sequence[int]) -> Iterator
 
 def total_account(elements: Mapping[str, Account], entered: int) -> Account:
     """The account of a run as a whole, into which so many items came."""
-    changes = (sum(getattr(row, f.name) for row in elements.values()) for f in fields(Account)[2:])
+    changes = (sum(getattr(row, name) for row in elements.values()) for name in _ACCOUNT[2:])
     return Account(entered, elements["output"].items_out, *changes)

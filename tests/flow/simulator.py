@@ -13,10 +13,12 @@ Every move is checked against what must hold at any time, whatever comes out in 
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from bisect import bisect
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import accumulate
 from random import Random
 from typing import Any
 from unittest.mock import patch
@@ -234,7 +236,7 @@ class Simulation:
         self.ledger = self._new_ledger()
         self.moves: dict[Move, None] = {}
         """The moves that are possible."""
-        self.weights: dict[Move, float] = {}
+        self.weights: defaultdict[Move, float] = defaultdict(self.chance.weight)
         self.news: deque[str] = deque()
         """What the parent has told the source, and what has not arrived there yet."""
         self.came_by: dict[int, int] = {}
@@ -617,16 +619,13 @@ class Simulation:
             self._begin_change()
         if not self.moves:
             return False
-        moves, known = list(self.moves), self.weights
-        weights = [known.get(move) or self._weigh(move) for move in moves]
-        (move,) = self.chance.random.choices(moves, weights)
+        moves = list(self.moves)
+        weights = list(accumulate(map(self.weights.__getitem__, moves)))
+        place = self.chance.random.random() * weights[-1]
+        move = moves[bisect(weights, place, hi=len(moves) - 1)]
         if not self._make(*move):
             del self.moves[move]
         return True
-
-    def _weigh(self, move: Move) -> float:
-        weight = self.weights[move] = self.chance.weight()
-        return weight
 
     def _make(self, kind: str, number: int) -> bool:
         """Make a move, and return whether it is possible once more."""
