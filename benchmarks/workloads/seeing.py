@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import ours
-from benchmarks.contest import RATE, Contestant, Metric, Run, Workload
+from benchmarks.contest import CPU, RATE, Contestant, Metric, Run, Workload, cpu
 from benchmarks.targets import Target
 from benchmarks.workloads.chain3 import CHAIN3, STAGES, conveyor
 
@@ -34,7 +34,8 @@ def trace(size: int) -> Run:
 def score(run: Run, size: int) -> dict[str, float]:
     """How fast the engine was, and how long the caller waited once the last item had come."""
     engine = run.result.stats.elapsed
-    return {RATE.name: size / engine, AFTERWARDS.name: 1000 * (run.seconds - engine)}
+    afterwards = 1000 * (run.seconds - engine)
+    return {RATE.name: size / engine, AFTERWARDS.name: afterwards, **cpu(run, size)}
 
 
 AFTERWARDS = Metric("ms afterwards", "less", 0)
@@ -47,12 +48,16 @@ SEEING = Workload(
         Contestant("conveyor, progress", progress, SIZE),
         Contestant("conveyor, trace", trace, SIZE),
     ),
-    metrics=(RATE, AFTERWARDS),
+    metrics=(RATE, AFTERWARDS, CPU),
     answer=CHAIN3.answer,
     expected=CHAIN3.expected,
     score=score,
     targets=tuple(
-        Target("at least", 0.99, RATE.name, ("conveyor",), contestant=f"conveyor, {what}")
-        for what in ("progress", "trace")
+        target
+        for what in ("conveyor, progress", "conveyor, trace")
+        for target in (
+            Target("at least", 0.99, RATE.name, ("conveyor",), contestant=what),
+            Target("at most", 1.01, CPU.name, ("conveyor",), contestant=what),
+        )
     ),
 )
