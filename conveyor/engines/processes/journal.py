@@ -6,7 +6,7 @@ import mmap
 import os
 import struct
 
-from conveyor.engines.processes.log import write_whole
+from conveyor.engines.processes.log import read_whole, write_whole
 
 _WORDS = struct.Struct("<QQ")
 """Which record is in force, and its bytes; how often one was put in force."""
@@ -34,10 +34,7 @@ class Journal:
         if self._size <= _NEAR_SIZE:
             start = _NEAR[self._slot]
             return self._near[start : start + self._size] or None
-        data = bytearray()
-        while len(data) < self._size:
-            data += os.pread(self._fd, self._size - len(data), _FAR[self._slot] + len(data))
-        return bytes(data)
+        return bytes(read_whole(self._fd, self._size, _FAR[self._slot]))
 
     def save(self, record: bytes) -> None:
         """Put a new record in force, at once."""

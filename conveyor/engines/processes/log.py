@@ -64,6 +64,16 @@ def write_whole(fd: int, data: bytes | bytearray, position: int) -> None:
         rest, position = rest[written:], position + written
 
 
+def read_whole(fd: int, size: int, position: int) -> bytearray:
+    """Read so many bytes of a file."""
+    data = bytearray(size)
+    rest = memoryview(data)
+    while rest:
+        count = os.preadv(fd, [rest], position)
+        rest, position = rest[count:], position + count
+    return data
+
+
 class Entry(NamedTuple):
     """A frame in a log, but for its payload.
 
@@ -174,12 +184,7 @@ class Log:
         if not entry.is_aside:
             return self._get(start, entry.size)
         self._aside.append(entry)
-        data = bytearray(entry.size)
-        rest = memoryview(data)
-        while rest:
-            count = os.preadv(self._fd, [rest], start)
-            rest, start = rest[count:], start + count
-        return data
+        return read_whole(self._fd, entry.size, start)
 
     def free(self, position: int) -> None:
         """Nobody will read again what is before a position."""

@@ -137,12 +137,14 @@ class _Wary(_Base):  # type: ignore[misc]
         return find_class(partial(_Base.find_class, self), module, name)
 
 
-def _stepping(step: Callable[[Any], None]) -> Callable[[Any], None]:
-    def stepped(self: _Wary) -> None:
-        self.step()
-        step(self)
+def _both(first: Callable[[_Wary], None], then: Callable[[_Wary], None]) -> Callable[[_Wary], None]:
+    """One after the other."""
 
-    return stepped
+    def both(self: _Wary) -> None:
+        first(self)
+        then(self)
+
+    return both
 
 
 def _stand_in(made: Any, arguments: Any) -> Unloaded:
@@ -186,22 +188,6 @@ def _build(self: Any) -> None:
         _Base.load_build(self)
 
 
-def _memoizing(step: Callable[[Any], None]) -> Callable[[Any], None]:
-    def memoizing(self: _Wary) -> None:
-        step(self)
-        self.memoized()
-
-    return memoizing
-
-
-def _referring(step: Callable[[Any], None]) -> Callable[[Any], None]:
-    def referring(self: _Wary) -> None:
-        step(self)
-        self.referred()
-
-    return referring
-
-
 _steps: dict[int, Callable[[Any], None]] = {
     **_Base.dispatch,
     pickle.REDUCE[0]: _reduce,
@@ -210,7 +196,7 @@ _steps: dict[int, Callable[[Any], None]] = {
     pickle.BUILD[0]: _build,
 }
 for _code in (pickle.MEMOIZE, pickle.BINPUT, pickle.LONG_BINPUT):
-    _steps[_code[0]] = _memoizing(_steps[_code[0]])
+    _steps[_code[0]] = _both(_steps[_code[0]], _Wary.memoized)
 for _code in (pickle.BINGET, pickle.LONG_BINGET):
-    _steps[_code[0]] = _referring(_steps[_code[0]])
-_Wary.dispatch = {key: _stepping(step) for key, step in _steps.items()}
+    _steps[_code[0]] = _both(_steps[_code[0]], _Wary.referred)
+_Wary.dispatch = {key: _both(_Wary.step, step) for key, step in _steps.items()}
