@@ -130,7 +130,6 @@ def test_a_run_that_is_under_way_has_an_account(how):
         during = live.stats()
         assert not during.is_complete
         assert during["output"].items_out >= 30
-        # What a worker has given on is counted when its batch is done.
         assert during["slow"].items_in >= max(30, during["slow"].items_out)
         assert during["slow"].items_out > 0
         assert 0 < during["abs"].items_out <= 20
@@ -154,6 +153,19 @@ def test_forks_and_joins_have_an_account_while_they_run(on):
     assert (fork.items_out, fork.added) == (3 * fork.items_in, 2 * fork.items_in)
     assert 0 < during["zip"].items_out <= during["abs"].items_out
     assert live.stats()["zip"].items_out == 500
+
+
+@pytest.mark.parametrize("how", ENGINES)
+def test_at_no_time_has_anybody_taken_more_than_was_given(how):
+    pipeline = Feed() >> same >> Walk() >> Processor(repr)
+    with pipeline.open(**ENGINES[how]) as live:
+        for n, _ in enumerate(live.stream([1] * 2000)):
+            if n % 20 == 0:
+                rows = live.stats()
+                counts = [
+                    count for name in rows for count in (rows[name].items_in, rows[name].items_out)
+                ]
+                assert counts == sorted(counts, reverse=True)
 
 
 def test_it_is_a_table_of_what_there_is_to_say():

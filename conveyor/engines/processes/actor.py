@@ -564,13 +564,14 @@ class StageActor:
                 items.clear()  # so that what was only passed on may go on as it is
                 if self.tape is not None:
                     self.tape.worked()
+            # Before they go: nobody may be seen to have taken what is not yet counted as given.
+            self._gauge.note(stage)
             giving = self._give(frame, family, part, traced(scopes, part.origins))
             yield from self._blaming(part, count, giving)
             if self.meter is not None:
                 self.meter.start()
             started = perf_counter()
         self._recording.end()
-        self._gauge.note(stage)
         self._measure(count, made, elapsed)
 
     def _blaming(self, part: Part, count: int, giving: Coroutine) -> Coroutine:

@@ -47,9 +47,14 @@ class Meters:
             self._before[hand, number] = self._before.pop((before, number), b"")
 
     def read(self, hands: Iterable[Hand]) -> list[Counted]:
-        """What has been counted since the run began."""
-        there = [self._counted(hand, n, gauge) for hand, n, gauge in self._gauges(hands)]
-        return [*self._gone, *there]
+        """What has been counted since the run began.
+
+        The later a worker stands in the plan, the earlier it is read: while all go on, none is
+        seen to have taken more than was given to it.
+        """
+        gauges = sorted(self._gauges(hands), key=lambda one: one[1], reverse=True)
+        there = [self._counted(hand, n, gauge) for hand, n, gauge in gauges]
+        return [*self._gone, *reversed(there)]
 
     def _gauges(self, hands: Iterable[Hand]) -> Iterator[tuple[Hand | None, int, Gauge]]:
         for hand in hands:
