@@ -8,7 +8,6 @@ from dataclasses import fields
 from conveyor.engines.samples import Sample
 from conveyor.engines.stats import Account, Counted, Placed, Stats, Width, total_account
 from conveyor.graph import ForkNode, Graph, JoinNode, OutputNode, ProcessorNode
-from conveyor.graph.check import topological
 
 
 def so_far(
@@ -64,7 +63,7 @@ def _accounts(graph: Graph, measured: Mapping[str, Account], given: int) -> dict
     accounts: dict[str, Account] = {}
     carried: dict[int, int] = {}
     came = {**{name: one.items_in for name, one in measured.items()}, "output": given}
-    for name in topological(graph):
+    for name in graph.order:
         node, out = graph.by_id[name], graph.out_edges[name]
         into = sum(carried[index] for index in graph.in_edges[name])
         match node:
@@ -73,9 +72,12 @@ def _accounts(graph: Graph, measured: Mapping[str, Account], given: int) -> dict
             case OutputNode():
                 accounts[name] = Account(given, given)
             case JoinNode(how="zip"):
-                branches = len(graph.in_edges[name])
-                tuples = came.get(graph.edges[out[0]].target, into // branches)
-                accounts[name] = Account(into, tuples, merged=tuples * (branches - 1))
+                parts = [carried[index] for index in graph.in_edges[name]]
+                # What made the tuples has counted them, or what takes them.
+                tuples = came.get(graph.edges[out[0]].target, min(parts))
+                if name in measured:
+                    tuples = measured[name].items_out
+                accounts[name] = Account(into, tuples, merged=tuples * (len(parts) - 1))
             case ForkNode(kind="replicated"):
                 accounts[name] = Account(into, into * len(out), added=into * (len(out) - 1))
             case _:
