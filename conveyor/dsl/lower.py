@@ -35,13 +35,13 @@ def compiled(element: Element[Any, Any]) -> Graph:
         ConstructionError: it breaks construction rules; all of them are told.
     """
     atoms = atoms_of(element)
-    text = written(atoms)
     broken = [*_start(atoms), *_uncallable(atoms)]
     lowered = None
     if not begins_with_join(atoms):
         lowered = lower(atoms)
         broken += [(lowered.paths[node], rule) for node, rule in misfits(lowered.graph)]
     if broken or lowered is None:
+        text = written(atoms)
         # What is laid on several branches breaks a rule in each of them; it is told once.
         told: dict[tuple[str, str, int], Fault] = {}
         for path, rule in broken:

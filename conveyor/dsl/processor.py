@@ -43,6 +43,10 @@ class Own:
     origin: Processor[Any, Any] | None = None
     has_arguments: bool = False
 
+    def __deepcopy__(self, memo: object) -> Own:
+        """The same, of an instance of its own."""
+        return self if self.origin is None else replace(self, origin=None)
+
 
 _OWN = "_conveyor"
 
@@ -238,8 +242,14 @@ def _refuse_unfinished(cls: type[Processor[Any, Any]]) -> None:
 
 def _is_async(function: Any) -> bool:
     inner: Any = _innermost(function)
-    calls = (inner, getattr(inner.__class__, "__call__", None))  # noqa: B004 - whether it is async
-    return any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in calls)
+    if not inspect.isfunction(inner) and not inspect.ismethod(inner):
+        call = getattr(inner.__class__, "__call__", None)  # noqa: B004 - whether it is async
+        return _is_async_itself(inner) or _is_async_itself(call)
+    return _is_async_itself(inner)
+
+
+def _is_async_itself(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
 _ASYNC = "is async: calling it gives no result, but something to await"

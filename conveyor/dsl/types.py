@@ -34,7 +34,6 @@ from conveyor.dsl.processor import (
 )
 from conveyor.dsl.rules import Broken
 from conveyor.graph import Graph, JoinNode, ProcessorNode
-from conveyor.graph.check import topological
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -57,7 +56,7 @@ def misfits(graph: Graph) -> list[tuple[str, Broken]]:
     """The processors that can't take what they are given, by the ids of their nodes."""
     found: list[tuple[str, Broken]] = []
     given: dict[int, list[_Gift]] = {}
-    for name in topological(graph):
+    for name in graph.order:
         node = graph.by_id[name]
         into = [given[index] for index in graph.in_edges[name]]
         gifts = [gift for edge in into for gift in edge]

@@ -15,7 +15,7 @@ from typing import Any
 
 from conveyor.engines.inline import Inline
 from conveyor.graph import ForkNode, Graph, JoinNode, Node, OutputNode
-from conveyor.graph.check import check, topological
+from conveyor.graph.check import check
 
 MOST_HELD = 16
 """So many items wait in front of a join to be overtaken, at most."""
@@ -73,7 +73,7 @@ class Shuffled(Inline):
         graph, place = self.graph, self._scopes.place
         return [
             name
-            for name in topological(graph)
+            for name in graph.order
             if self._how.get(name) == "interleave"
             and fork in {around for edge in graph.out_edges[name] for around, _ in place[edge]}
         ]

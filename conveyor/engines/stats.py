@@ -13,7 +13,6 @@ from conveyor.engines.histogram import NO_TIMES, Histogram
 from conveyor.engines.samples import Sample
 from conveyor.errors import AccountError, UsageError
 from conveyor.graph import ForkNode, Graph, JoinNode, ProcessorNode
-from conveyor.graph.check import topological
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,7 +397,7 @@ def account(
     elements: dict[str, Account] = {}
     carried: dict[int, int] = {}
     problems: list[str] = []
-    for name in topological(graph):
+    for name in graph.order:
         node = graph.by_id[name]
         into = entered.get(name, 0) + sum(carried[index] for index in graph.in_edges[name])
         out_edges = graph.out_edges[name]

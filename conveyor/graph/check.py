@@ -58,26 +58,19 @@ def check(graph: Graph) -> Scopes:
     Raises:
         GraphError: with one sentence for each broken rule.
     """
+    return graph.scopes
+
+
+def scopes(graph: Graph) -> Scopes:
+    """As ``check``, every time anew.
+
+    Raises:
+        GraphError: with one sentence for each broken rule.
+    """
     problems = _wiring(graph)
     if problems:
         raise GraphError(tuple(problems))
-    return scopes(graph)
-
-
-def topological(graph: Graph) -> list[str]:
-    """The ids of the nodes, each after all that lead to it; shorter where there is a cycle."""
-    waiting = {node.id: len(graph.in_edges[node.id]) for node in graph.nodes}
-    ready = [node.id for node in graph.nodes if waiting[node.id] == 0]
-    order: list[str] = []
-    while ready:
-        node = ready.pop(0)
-        order.append(node)
-        for index in graph.out_edges[node]:
-            target = graph.edges[index].target
-            waiting[target] -= 1
-            if waiting[target] == 0:
-                ready.append(target)
-    return order
+    return _nesting(graph)
 
 
 def _wiring(graph: Graph) -> list[str]:
@@ -93,7 +86,7 @@ def _wiring(graph: Graph) -> list[str]:
     outputs = [node.id for node in graph.nodes if isinstance(node, OutputNode)]
     if len(outputs) != 1:
         problems.append(f"a graph has one output, but there are {len(outputs)}")
-    if len(topological(graph)) != len(graph.nodes):
+    if len(graph.order) != len(graph.nodes):
         problems.append("the edges run in a circle")
     return problems
 
@@ -163,7 +156,7 @@ def _degrees(graph: Graph, name: str) -> list[str]:
     return problems
 
 
-def scopes(graph: Graph) -> Scopes:
+def _nesting(graph: Graph) -> Scopes:
     """Work out where every edge lies, for a graph whose wiring is sound.
 
     Raises:
@@ -173,7 +166,7 @@ def scopes(graph: Graph) -> Scopes:
     place: dict[int, Place] = {}
     closes: dict[str, str] = {}
     problems: list[str] = []
-    for name in topological(graph):
+    for name in graph.order:
         node = graph.by_id[name]
         into = [place[index] for index in graph.in_edges[name]]
         match node:

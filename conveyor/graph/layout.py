@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from conveyor.graph.check import Place, Scopes, topological
+from conveyor.graph.check import Place, Scopes
 from conveyor.graph.model import Edge, ForkNode, Graph, JoinNode, Node, OutputNode
 
 Level = tuple[int, int]
@@ -100,7 +100,7 @@ def layout(
         sizes: the width and height of each node, by its id.
         words: for each edge, the width of what is written along it.
     """
-    order = topological(graph)
+    order = graph.order
     strip = max(height for _, height in sizes.values()) + BETWEEN
     middles, height = _middles(graph, scopes, order)
     columns = _columns(graph, order, sizes, words)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from conveyor.errors import UsageError
+
+if TYPE_CHECKING:
+    from conveyor.graph.check import Scopes
 
 ForkKind = Literal["replicated", "balanced"]
 JoinHow = Literal["interleave", "ordered", "zip"]
@@ -162,7 +166,33 @@ class Graph:
             found.setdefault(end, []).append(index)
         return {end: tuple(indexes) for end, indexes in found.items()}
 
-    @property
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """The ids of the nodes, each after all that lead to it; fewer where there is a cycle."""
+        waiting = {node.id: len(self.in_edges[node.id]) for node in self.nodes}
+        ready = deque(node for node, edges in waiting.items() if not edges)
+        order: list[str] = []
+        while ready:
+            order.append(node := ready.popleft())
+            for index in self.out_edges[node]:
+                target = self.edges[index].target
+                waiting[target] -= 1
+                if not waiting[target]:
+                    ready.append(target)
+        return tuple(order)
+
+    @cached_property
+    def scopes(self) -> Scopes:
+        """Where every edge lies, and what closes which fork.
+
+        Raises:
+            GraphError: with one sentence for each broken structural rule.
+        """
+        from conveyor.graph.check import scopes
+
+        return scopes(self)
+
+    @cached_property
     def processors(self) -> tuple[ProcessorNode, ...]:
         """The processor nodes, in the order of the expression."""
         return tuple(node for node in self.nodes if isinstance(node, ProcessorNode))
@@ -173,9 +203,7 @@ class Graph:
         Raises:
             GraphError: with one sentence for each broken structural rule.
         """
-        from conveyor.graph.check import check
-
-        check(self)
+        _ = self.scopes
         return self
 
     def to_text(self) -> str:
