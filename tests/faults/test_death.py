@@ -79,13 +79,23 @@ def test_a_worker_that_dies_is_named_with_its_item(action, exitcode, words, plac
     with pytest.raises(WorkerDied, match=words) as caught:
         pipeline.run(range(10_000), processes=processes)
     error = caught.value
-    assert (error.stage, error.exitcode, error.item) == ("fatal", exitcode, "500")
+    assert (error.stage, error.exitcode) == ("fatal", exitcode)
+    if processes is None:
+        assert error.item == "500"
+    else:
+        # Of a batch that never left its process all items are kept only while that is cheap.
+        numbers = numbers_in(error.item)[-2:]
+        assert numbers[0] <= 500 <= numbers[-1]
+
+
+def numbers_in(item):
+    return [int(number) for number in re.findall(r"\d+", item or "")]
 
 
 def test_among_very_many_cheap_items_a_few_are_named():
     with pytest.raises(WorkerDied) as caught:
         (Feed() >> on(49_999, kill)).run(range(50_000))
-    numbers = [int(number) for number in re.findall(r"\d+", caught.value.item or "")]
+    numbers = numbers_in(caught.value.item)
     assert numbers[-1] - 64 < 49_999 <= numbers[-1]
 
 
