@@ -13,7 +13,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from conveyor import Element, UsageError
+from conveyor import UsageError
 from conveyor.engines.processes.actor import Accounts, StageActor
 from conveyor.engines.processes.durable import DurableReceiver, DurableSender
 from conveyor.engines.processes.log import Entry
@@ -179,6 +179,7 @@ class MortalSimulation(Simulation):
         # A receiver may keep the news of some credit to itself, but never of so much.
         chance.frames, chance.bytes = FRAMES, BYTES
         super().__init__(plan, graph, chance)
+        self._kinds["look"] = self._look
 
     def _new_ledger(self) -> Ledger:
         if self.mortals:
@@ -257,9 +258,8 @@ class MortalSimulation(Simulation):
             self._die(random.choice(self.mortals))
         return super()._move()
 
-    def _make(self, kind: str, number: int) -> bool:
-        if kind != "look":
-            return super()._make(kind, number)
+    def _look(self, number: int) -> bool:
+        """Let an end hear its bell."""
         channel, is_upper = self.plan.channels[number >> 1], bool(number & 1)
         worker = channel.source if is_upper else channel.target
         self._wake(worker)
@@ -323,20 +323,20 @@ def restartable(graph: Graph, random: Random, *, all_of_them: bool) -> Graph:
 
 
 def simulate_deaths(
-    pipeline: Element,
+    graph: Graph,
     seed: int,
     *runs: Sequence[Any],
     ordered: bool = False,
     processes: int | None = None,
 ) -> tuple[MortalSimulation, list[tuple[list[Any], Stats]]]:
-    """Run a pipeline whose workers die, once with each of the items.
+    """Run a graph whose workers die, once with each of the items.
 
     So many processes are shared only where that is not refused: a source or a relay, which can
     not be started again, would be lost with a neighbour that can.
     """
     chance = Chance(seed)
     # Those that share a process can be started again only together.
-    graph = restartable(pipeline.compile(), chance.random, all_of_them=processes is not None)
+    graph = restartable(graph, chance.random, all_of_them=processes is not None)
     try:
         plan = make(graph, ordered=ordered, processes=processes, cores=CORES)
     except UsageError:
@@ -344,6 +344,4 @@ def simulate_deaths(
     simulation = MortalSimulation(plan, graph, chance)
     # Memory is given back as soon as it may be.
     with explained(simulation, seed):
-        given = [simulation.run(items) for items in runs]
-        simulation.settle()
-    return simulation, given
+        return simulation, simulation.run_all(runs)

@@ -19,21 +19,24 @@ CORES = 3
 
 
 def simulate(
-    pipeline: Element,
+    graph: Graph,
     seed: int,
     *runs: Sequence[Any],
     ordered: bool = False,
     processes: int | None = None,
     measured: bool = False,
 ) -> tuple[Simulation, list[tuple[list[Any], Stats]]]:
-    """Run a pipeline, once with each of the items; give the outputs and the stats of each run."""
-    graph = pipeline.compile()
+    """Run a graph, once with each of the items; give the outputs and the stats of each run."""
     plan = make(graph, ordered=ordered, processes=processes, cores=CORES)
     simulation = Simulation(plan, graph, Chance(seed, measured=measured))
     with explained(simulation, seed):
-        given = [simulation.run(items) for items in runs]
-        simulation.settle()
-    return simulation, given
+        return simulation, simulation.run_all(runs)
+
+
+def run_inline(pipeline: Element, arguments: tuple[Any, ...]) -> tuple[Graph, Results[Any]]:
+    """The graph of a pipeline, and what comes of it in the calling process."""
+    with pipeline.open(engine="inline") as live:
+        return live.graph, live.run(*arguments)
 
 
 @contextmanager
@@ -64,10 +67,10 @@ def keep_promises(
         is_ordered: whether the outputs come in the order of the inline engine.
         how: how it is run.
     """
-    inline = pipeline.run(*arguments, engine="inline")
+    graph, inline = run_inline(pipeline, arguments)
     items = arguments[0] if arguments else ()
     for seed in seeds:
-        simulation, runs = simulate(pipeline, seed, items, items, **how)
+        simulation, runs = simulate(graph, seed, items, items, **how)
         check_run(simulation, seed, runs, inline, is_ordered=is_ordered)
 
 
@@ -95,9 +98,9 @@ def check_outputs(outputs: list[Any], inline: Results[Any], *, is_ordered: bool)
 def check_stats(graph: Graph, stats: Stats) -> None:
     """Every account balances, and what leaves an element gets to the next one."""
     for node in graph.nodes:
-        account = stats[node.id]
+        account = stats.accounts[node.id]
         hold("an account balances", account.balances, node.id, stats)
         behind = [graph.edges[index].target for index in graph.out_edges[node.id]]
         if len(behind) == 1 and len(graph.in_edges[behind[0]]) == 1:
-            all_get_on = stats[behind[0]].items_in == account.items_out
+            all_get_on = stats.accounts[behind[0]].items_in == account.items_out
             hold("what goes out comes in", all_get_on, node.id, stats)

@@ -28,7 +28,7 @@ from random import Random
 from conveyor import Auto
 from conveyor.graph import ForkNode, Graph, JoinNode
 from tests.flow.mortal import simulate_deaths
-from tests.flow.promises import check_run, simulate
+from tests.flow.promises import check_run, run_inline, simulate
 from tests.strategies import following, random_runnable
 
 ROOM = 8
@@ -83,8 +83,8 @@ def simulated(seed: int) -> Counter[str]:
     how = partial(simulate, measured=random.random() < 0.2)
     if random.random() < 0.5:
         how = simulate_deaths
-    inline = pipeline.run(*arguments, engine="inline")
-    simulation, given = how(pipeline, seed, *runs, ordered=is_ordered, processes=processes)
+    graph, inline = run_inline(pipeline, arguments)
+    simulation, given = how(graph, seed, *runs, ordered=is_ordered, processes=processes)
     check_run(simulation, seed, given, inline, is_ordered=is_ordered)
     return simulation.changes + kinds(simulation.graph)
 

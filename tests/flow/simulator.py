@@ -72,7 +72,7 @@ class Chance:
 
     def clock(self) -> float:
         """The time; every look at it takes some."""
-        self.now += self.random.choice(self.steps)
+        self.now += self.steps[int(self.random.random() * len(self.steps))]
         return self.now
 
     def size(self, *_: object, **__: object) -> int:
@@ -81,7 +81,7 @@ class Chance:
 
     def weight(self) -> float:
         """How often a move has its turn."""
-        return self.random.choice([0.01, 1.0, 1.0, 10.0])
+        return (0.01, 1.0, 1.0, 10.0)[int(self.random.random() * 4)]
 
     @contextmanager
     def rules(self) -> Iterator[None]:
@@ -258,7 +258,11 @@ class Simulation:
         self.orders: dict[int, deque[Callable[[], None]]] = {}
         """What the parent has told each process about links, and has not arrived there yet."""
         self.is_ending = self.has_asked = self.end_now = self.asks = False
-        self._rare: dict[str, Callable[[int], bool]] = {
+        self._kinds: dict[str, Callable[[int], bool]] = {
+            "pass": self._pass,
+            "down": self._deliver,
+            "up": self._give_credit,
+            "news": self._hear,
             "ready": self._on_ready,
             "order": self._obey,
             "answer": self._on_answer,
@@ -564,6 +568,13 @@ class Simulation:
 
     # -- a run --
 
+    def run_all(self, runs: Iterable[Sequence[Any]]) -> list[tuple[list[Any], Stats]]:
+        """Run with each of the items in turn, then let everything come to rest."""
+        with self.chance.rules():
+            given = [self.run(items) for items in runs]
+            self.settle()
+        return given
+
     def run(self, items: Sequence[Any]) -> tuple[list[Any], Stats]:
         """Run once, by chance, and give the outputs and the stats."""
         self.items, self.outputs, self.accounts = items, [], Accounts()
@@ -575,11 +586,10 @@ class Simulation:
         self.ledger.begin()
         self.sink.begin()
         self._tell("go")
-        with self.chance.rules():
-            for _ in range(PATIENCE):
-                if self._is_done:
-                    break
-                hold("nothing gets stuck", self._move())
+        for _ in range(PATIENCE):
+            if self._is_done:
+                break
+            hold("nothing gets stuck", self._move())
         hold("a run comes to an end", self._is_done)
         hold("every account is told once", self.told == self.wanted, self.told, self.wanted)
         hold("nothing is left on its way", self.ledger.is_empty)
@@ -604,10 +614,9 @@ class Simulation:
 
     def settle(self) -> None:
         """After the last run, let everything come to rest; all credit must be back then."""
-        with self.chance.rules():
-            self.is_ending = True
-            while self._move():
-                pass
+        self.is_ending = True
+        while self._move():
+            pass
         for wire in self.wires:
             hold("all credit is back", wire.credit.in_flight == 0, wire.channel)
         window = self.source.window
@@ -629,20 +638,15 @@ class Simulation:
 
     def _make(self, kind: str, number: int) -> bool:
         """Make a move, and return whether it is possible once more."""
-        if kind in self._rare:
-            return self._rare[kind](number)
-        match kind:
-            case "pass":
-                return self._pass(number)
-            case "down":
-                self._wake(self.plan.channels[self.wires[number].channel].target)
-                return self.wires[number].deliver()
-            case "up":
-                self._wake(self.plan.channels[self.wires[number].channel].source)
-                return self.wires[number].give_credit()
-            case _:
-                self._wake(0)
-                return self._hear()
+        return self._kinds[kind](number)
+
+    def _deliver(self, number: int) -> bool:
+        self._wake(self.plan.channels[self.wires[number].channel].target)
+        return self.wires[number].deliver()
+
+    def _give_credit(self, number: int) -> bool:
+        self._wake(self.plan.channels[self.wires[number].channel].source)
+        return self.wires[number].give_credit()
 
     def _wake(self, worker: int) -> None:
         self.moves["pass", self.plan.workers[worker].process] = None
@@ -672,8 +676,9 @@ class Simulation:
         self.news.append(news)
         self.moves["news", 0] = None
 
-    def _hear(self) -> bool:
+    def _hear(self, _: int) -> bool:
         """Let news arrive at the source; return whether there are more."""
+        self._wake(0)
         news = self.news.popleft()
         if news == "retired":
             self.source.window.retired += 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from conveyor import Feed, Join, Pipe
 from tests.flow.mortal import simulate_deaths
-from tests.flow.promises import check_outputs, check_run
+from tests.flow.promises import check_outputs, check_run, run_inline
 from tests.strategies import Add, Expand, Keep, Tally, runnables
 
 pytestmark = pytest.mark.quick
@@ -22,11 +22,11 @@ seeds = st.integers(0, 2**32)
 
 
 def check(runnable, seed, *, ordered):
-    pipeline, arguments = runnable.pipeline(), runnable.arguments
-    inline = pipeline.run(*arguments, engine="inline")
+    arguments = runnable.arguments
+    graph, inline = run_inline(runnable.pipeline(), arguments)
     items = arguments[0] if arguments else ()
     for one in range(seed, seed + INTERLEAVINGS):
-        simulation, runs = simulate_deaths(pipeline, one, items, items, ordered=ordered)
+        simulation, runs = simulate_deaths(graph, one, items, items, ordered=ordered)
         check_run(simulation, one, runs, inline, is_ordered=ordered)
 
 
@@ -40,7 +40,7 @@ def test_workers_do_die():
     pipeline = Feed() >> Add(1) >> Keep(1) * ((Expand(1) >> Add(2)) % 2) & Tally(0)
     deaths = Counter()
     for seed in range(20):
-        simulation, _ = simulate_deaths(pipeline, seed, range(12))
+        simulation, _ = simulate_deaths(pipeline.compile(), seed, range(12))
         deaths[simulation.danger.deaths] += 1
     assert sum(deaths.elements()) > 200
     assert deaths[0] < 7
@@ -58,6 +58,6 @@ def test_workers_do_die():
 def test_shapes_keep_their_meaning(pipeline):
     inline = pipeline.run(range(12), engine="inline")
     for seed in range(15):
-        _, runs = simulate_deaths(pipeline, seed, range(12), range(12))
+        _, runs = simulate_deaths(pipeline.compile(), seed, range(12), range(12))
         for outputs, _ in runs:
             check_outputs(outputs, inline, is_ordered=False)

@@ -22,7 +22,7 @@ from conveyor.plan.make import _Planner
 from tests.flow.forks import batches
 from tests.flow.ledger import hold
 from tests.flow.mortal import simulate_deaths
-from tests.flow.promises import check_outputs, explained, keep_promises
+from tests.flow.promises import check_outputs, explained, keep_promises, run_inline
 from tests.flow.simulations import many
 from tests.flow.test_credit import CreditRules
 from tests.flow.test_join import check_ordered, check_zip, ordered_joins, zips
@@ -387,9 +387,9 @@ def deaths(pipeline, *, is_ordered=False):
     """Hold what is promised in so many runs in which workers die."""
 
     def find(most=150):
-        inline = pipeline.run(range(12), engine="inline")
+        graph, inline = run_inline(pipeline, (range(12),))
         for seed in range(most):
-            simulation, runs = simulate_deaths(pipeline, seed, range(12), range(12))
+            simulation, runs = simulate_deaths(graph, seed, range(12), range(12))
             with explained(simulation, seed):
                 for outputs, stats in runs:
                     check_outputs(outputs, inline, is_ordered=is_ordered)

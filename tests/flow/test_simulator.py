@@ -75,7 +75,7 @@ def test_runs_follow_one_another(runnable, items, processes, ordered, seed):
     runnable = replace(runnable, start="feed")
     inputs = (runnable.items, tuple(items), (), runnable.items)
     how = {"ordered": ordered, "processes": processes}
-    _, runs = simulate(runnable.pipeline(), seed, *inputs, **how)
+    _, runs = simulate(runnable.pipeline().compile(), seed, *inputs, **how)
     for given_items, (outputs, _) in zip(inputs, runs, strict=True):
         wanted = replace(runnable, items=given_items).expected()
         assert Counter(outputs) == Counter(wanted)
@@ -89,16 +89,19 @@ def test_two_outputs_for_one_item_of_a_zip_are_told(runnable, processes, ordered
         wanted = Counter(runnable.expected())
     except TwoOutputs:
         with pytest.raises(JoinError):
-            simulate(runnable.pipeline(), seed, runnable.items, **how)
+            simulate(runnable.pipeline().compile(), seed, runnable.items, **how)
     else:
-        _, [(outputs, _)] = simulate(runnable.pipeline(), seed, runnable.items, **how)
+        _, [(outputs, _)] = simulate(runnable.pipeline().compile(), seed, runnable.items, **how)
         assert Counter(outputs) == wanted
 
 
 @given(runnables(8), processes, seeds)
 def test_a_seed_gives_the_same_run_again(runnable, processes, seed):
     simulations, results = zip(
-        *(simulate(runnable.pipeline(), seed, runnable.items, processes=processes) for _ in "12"),
+        *(
+            simulate(runnable.pipeline().compile(), seed, runnable.items, processes=processes)
+            for _ in "12"
+        ),
         strict=True,
     )
 
@@ -117,7 +120,7 @@ def test_a_seed_gives_the_same_run_again(runnable, processes, seed):
 )
 def test_no_more_is_under_way_than_the_window_allows(pipeline, branches, stages):
     for seed in range(20):
-        simulation, _ = simulate(pipeline, seed, range(30))
+        simulation, _ = simulate(pipeline.compile(), seed, range(30))
         chance = simulation.chance
         # A slow stage answers with a part for each item, and says then that this was all.
         parts = chance.most + stages
@@ -138,7 +141,7 @@ def to_list(item):
 def test_every_branch_has_its_own_copy_of_every_item(processes, capacity, seed):
     branch = Pipe(capacity=capacity) >> Mark()
     pipeline = Feed() >> Processor(to_list) >> branch * branch * Pipe() & Join()
-    _, [(outputs, _)] = simulate(pipeline, seed, range(5), processes=processes)
+    _, [(outputs, _)] = simulate(pipeline.compile(), seed, range(5), processes=processes)
 
     assert Counter(map(len, outputs)) == {1: 5, 2: 10}
 
@@ -205,7 +208,7 @@ def test_what_branches_give_at_their_ends_arrives_whenever_they_leave(pipeline):
     items = (range(12),) if "Feed()" in str(pipeline) else ((),)
     wanted = sum(pipeline.run(*(items if items[0] else ()), engine="inline"))
     for seed in range(10):
-        _, runs = simulate(pipeline, seed, *items * 3)
+        _, runs = simulate(pipeline.compile(), seed, *items * 3)
         assert [sum(outputs) for outputs, _ in runs] == [wanted] * 3
 
 
@@ -213,7 +216,7 @@ def test_branches_come_and_go():
     """Else the tests above would tell nothing."""
     changes = Counter()
     for seed in range(50):
-        simulation, _ = simulate(FOLLOWING[1], seed, range(12))
+        simulation, _ = simulate(FOLLOWING[1].compile(), seed, range(12))
         changes.update(simulation.changes)
     assert min(changes["attached"], changes["detached"]) > 10
 
@@ -221,6 +224,6 @@ def test_branches_come_and_go():
 @given(processes, seeds)
 def test_an_auto_fork_gives_each_item_once(processes, seed):
     pipeline = Feed() >> (Processor(abs) >> Processor(str)) % AUTO & Join("ordered")
-    _, [(outputs, _)] = simulate(pipeline, seed, range(7), processes=processes)
+    _, [(outputs, _)] = simulate(pipeline.compile(), seed, range(7), processes=processes)
 
     assert outputs == list(map(str, range(7)))
