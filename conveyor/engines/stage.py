@@ -162,6 +162,8 @@ class Stage:
     def setup(self) -> None:
         """Build the processor and set it up, once."""
         self.processor = self._first = self._make()
+        if getattr(self.processor.setup, "__func__", None) is Processor.setup:
+            return  # it does nothing: what it would set need not be looked for
         before = dict(instance_state(self.processor)) if self._warm else {}
         content = {name: _content(value) for name, value in before.items()}
         self.guard(self.processor.setup, NO_ITEM)

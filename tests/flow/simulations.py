@@ -122,7 +122,7 @@ def many(seeds: Iterable[int], *, most_wrong: int = MOST_WRONG) -> Report:
 def watched(seeds: range) -> Report:
     """``many``, in a process of its own."""
     faulthandler.dump_traceback_later(HANG, exit=True)
-    gc.set_threshold(100_000)  # a run makes many cycles, and is over soon
+    gc.freeze()  # a run makes many cycles, and is over soon: only those are to be looked through
     report = many(seeds)
     faulthandler.cancel_dump_traceback_later()
     return report
