@@ -19,6 +19,9 @@ LIMIT = 10_000
 SLOW = 1_000_000
 """An item that took so many nanoseconds has a span of its own."""
 
+_FRESH = 50
+"""So many spans are put into numbers together, which in a row takes less."""
+
 TOGETHER = 64
 """Of cheap items so many have a span together, if one of them was slow."""
 
@@ -67,29 +70,47 @@ class Tape:
 
     Attributes:
         pid: the process that it is in.
-        count: how many spans there were.
     """
 
     def __init__(self, worker: int) -> None:
         self.worker = worker
         self.pid = os.getpid()
-        self.count = 0
+        self._count = 0
         self._first = self._newest = array("q")
         self._newer = array("q")
+        self._fresh: list[tuple[Kind, int, int, Path, int]] = []
         self._marks: list[_Mark] = []
         self._worked = 0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All of it, as numbers."""
+        self._put_down()
+        return vars(self)
+
     def add(self, kind: Kind, start: int, end: int, path: Path = (), items: int = 0) -> None:
         """Keep a `Span`, in place of the oldest of the last ones where there are too many."""
-        if self.count and self.count % (LIMIT // 2) == 0:
-            self._newer = array("q") if self._newest is self._first else self._newest
-            self._newest = array("q")
-        self.count += 1
-        self._newest.extend((len(path), _KINDS.index(kind), start, end, items, *path))
+        self._fresh.append((kind, start, end, path, items))
+        if len(self._fresh) == _FRESH:
+            self._put_down()
+
+    def _put_down(self) -> None:
+        for kind, start, end, path, items in self._fresh:
+            if self._count and self._count % (LIMIT // 2) == 0:
+                self._newer = array("q") if self._newest is self._first else self._newest
+                self._newest = array("q")
+            self._count += 1
+            self._newest.extend((len(path), _KINDS.index(kind), start, end, items, *path))
+        self._fresh.clear()
+
+    @property
+    def count(self) -> int:
+        """How many spans there were."""
+        return self._count + len(self._fresh)
 
     @property
     def spans(self) -> list[Span]:
         """Those that were kept."""
+        self._put_down()
         first = list(_spans(self._first))
         if self._newest is self._first:
             return first
@@ -123,8 +144,6 @@ class Tape:
         started = perf_counter_ns() if start is None else start
         path, count = frame.path, frame.count
         waited = (0, 0)  # the last wait for room: from when to when
-        self._marks.clear()
-        self._worked = 0
         try:
             for moved in answer:
                 since = gauge.since
@@ -135,7 +154,8 @@ class Tape:
                 waited = since, perf_counter_ns()
         finally:
             ended = perf_counter_ns()
-            self._add_slow_items(path, ended)
+            if self._marks:
+                self._add_slow_items(path, ended)
             if waited[1]:
                 self.add("blocked", *waited, path)
             self.add("batch", started, ended, path, count)
@@ -146,7 +166,8 @@ class Tape:
 
     def worked(self) -> None:
         """All items of the batch are done; what they gave is still to be given on."""
-        self._worked = perf_counter_ns()
+        if self._marks:
+            self._worked = perf_counter_ns()
 
     def _add_slow_items(self, path: Path, ended: int) -> None:
         """Keep those of several items that took long: one alone takes as long as its batch."""
@@ -155,6 +176,8 @@ class Tape:
             for (index, count, start), (_, _, end) in pairwise(marks):
                 if end - start >= SLOW:
                     self.add("item" if count == 1 else "items", start, end, path, index)
+        self._marks.clear()
+        self._worked = 0
 
 
 def _spans(numbers: Sequence[int]) -> Iterator[Span]:
