@@ -50,15 +50,6 @@ _Mark = tuple[int, int, int]
 """The index of an item, how many were begun with it, and when."""
 
 
-class Waiting(Protocol):
-    """What tells since when a worker is in the state that it is in."""
-
-    @property
-    def since(self) -> int:
-        """Nanoseconds of ``perf_counter_ns``."""
-        ...
-
-
 class Tape:
     """The spans of one worker in one run.
 
@@ -79,6 +70,7 @@ class Tape:
         self._first = self._newest = array("q")
         self._newer = array("q")
         self._fresh: list[tuple[Kind, int, int, Path, int]] = []
+        self._path: Path = ()
         self._marks: list[_Mark] = []
         self._worked = 0
 
@@ -131,34 +123,28 @@ class Tape:
     # -- how spans come to be --
 
     def over(
-        self, frame: Frame, answer: Iterator[bool], gauge: Waiting, *, start: int | None = None
+        self, frame: Frame, answer: Iterator[bool], *, start: int | None = None
     ) -> Iterator[bool]:
-        """Let a worker answer a frame, and keep how long it took and waited.
+        """Let a worker answer a frame, and keep how long it took.
 
         Args:
             frame: what is answered.
             answer: does it; it yields while it waits for room.
-            gauge: tells since when it waits.
             start: when it began; unset, now.
         """
         started = perf_counter_ns() if start is None else start
-        path, count = frame.path, frame.count
-        waited = (0, 0)  # the last wait for room: from when to when
+        self._path, count = frame.path, frame.count
         try:
-            for moved in answer:
-                since = gauge.since
-                if waited[1] and waited[0] != since:
-                    self.add("blocked", *waited, path)
-                yield moved
-                # It lasts until it was last asked whether there is room.
-                waited = since, perf_counter_ns()
+            yield from answer
         finally:
             ended = perf_counter_ns()
             if self._marks:
-                self._add_slow_items(path, ended)
-            if waited[1]:
-                self.add("blocked", *waited, path)
-            self.add("batch", started, ended, path, count)
+                self._add_slow_items(ended)
+            self.add("batch", started, ended, self._path, count)
+
+    def waited(self, since: int) -> None:
+        """The worker has waited since then, for room to give something of its answer on."""
+        self.add("blocked", since, perf_counter_ns(), self._path)
 
     def marks(self, places: Places) -> Places:
         """The places where a stage notes which item is in work, kept with the times."""
@@ -169,13 +155,13 @@ class Tape:
         if self._marks:
             self._worked = perf_counter_ns()
 
-    def _add_slow_items(self, path: Path, ended: int) -> None:
+    def _add_slow_items(self, ended: int) -> None:
         """Keep those of several items that took long: one alone takes as long as its batch."""
         if len(self._marks) > 1:
             marks = [*self._marks, (0, 0, self._worked or ended)]
             for (index, count, start), (_, _, end) in pairwise(marks):
                 if end - start >= SLOW:
-                    self.add("item" if count == 1 else "items", start, end, path, index)
+                    self.add("item" if count == 1 else "items", start, end, self._path, index)
         self._marks.clear()
         self._worked = 0
 

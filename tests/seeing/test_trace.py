@@ -6,7 +6,6 @@ import itertools
 import os
 import time
 from collections import Counter
-from types import SimpleNamespace
 
 import pytest
 
@@ -180,7 +179,7 @@ def test_among_cheap_items_a_slow_one_shares_a_slice_with_its_neighbours(monkeyp
                 clock = itertools.count(next(clock) + tapes.SLOW)
         yield True
 
-    assert list(tape.over(Frame((2,), list(range(200))), answer(), SimpleNamespace(since=0)))
+    assert list(tape.over(Frame((2,), list(range(200))), answer()))
     slow = [span for span in tape.spans if span.kind in {"item", "items"}]
     assert [(span.kind, span.items) for span in slow] == [("items", tapes.TOGETHER)]
 

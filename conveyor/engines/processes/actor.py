@@ -171,6 +171,8 @@ class WayOutEnd:
         self.weigh: Callable[[int, int], None] | None = None
         self.has_waited = False
         """Whether a frame had to wait for room."""
+        self.tape: Tape | None = None
+        """That of the worker, in a run that is traced."""
         self._pack: Callable[[list[Any], Collection[type] | None], Sized] = dumps
         self._has_moved = False
 
@@ -216,6 +218,8 @@ class WayOutEnd:
             moved, self._has_moved = self._has_moved, False
             yield moved
             self._pass_on(self.outlet.advance())
+        if self.tape is not None:
+            self.tape.waited(self._gauge.since)
         self._gauge.enter(BUSY)
 
     def pack(self, outputs: list[Any]) -> bytes | None:
@@ -472,7 +476,7 @@ class StageActor:
             self._gauge.count(frame.count, frame.size)
             answer = self._answer(frame)
             if self.tape is not None:
-                answer = self.tape.over(frame, answer, self._gauge)
+                answer = self.tape.over(frame, answer)
             yield from answer
             if self.shares:
                 self._gauge.enter(ELSEWHERE)
@@ -487,6 +491,7 @@ class StageActor:
         self.is_running = True
         tape, fields = self._recording.tape(self.number), self._recording.fields
         self.tape, self._at = tape, fields if tape is None else tape.marks(fields)
+        self.way_out.tape = tape
         note_setup(self)
         if self.stage is not None:
             self.stage.begin()
@@ -754,7 +759,7 @@ class SourceActor:
     def begin(self, items: Iterator[Any] | None) -> None:
         """Begin a run with these items; a source makes its own."""
         self.window.begin()
-        self.tape = self._new_tape()
+        self.tape = self.way_out.tape = self._new_tape()
         note_setup(self)
         self._count = 0
         if self.stage is not None:
@@ -808,7 +813,7 @@ class SourceActor:
             frame = Frame(self.window.next_path(), batch)
             sending = self.way_out.send(frame)
             if self.tape is not None:
-                sending = self.tape.over(frame, sending, self._gauge, start=started)
+                sending = self.tape.over(frame, sending, start=started)
             yield from sending
             if self.shares:
                 self._gauge.enter(ELSEWHERE)
