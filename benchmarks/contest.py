@@ -102,16 +102,3 @@ RATE = Metric("items/s", "more")
 def rate(run: Run, size: int) -> dict[str, float]:
     """Score a run by its items per second."""
     return {RATE.name: size / run.seconds}
-
-
-CPU = Metric("CPU ns an item", "less", 0)
-
-
-def cpu(run: Run, size: int) -> dict[str, float]:
-    """Score a run of Conveyor by the CPU time of all its processes.
-
-    A small difference shows there rather than in the items per second, which swing with whatever
-    else the machine has to do.
-    """
-    elements = run.result.stats.elements.values()
-    return {CPU.name: 1e9 * sum(one.cpu for one in elements) / size}

@@ -8,7 +8,8 @@ import pytest
 
 pytest.importorskip("benchmarks", reason="the benchmarks are not beside the tests")
 
-from benchmarks import measure, report, runner
+from benchmarks import beside, measure, report, runner
+from benchmarks.beside import Beside, Cost
 from benchmarks.contest import Contestant, Run
 from benchmarks.results import Record
 from benchmarks.targets import Target
@@ -70,6 +71,33 @@ def test_a_ratio_is_taken_within_the_rounds_that_both_have():
     assert target.figure(rounds) == 0.5
     assert target.is_met(0.5)
     assert not target.is_met(0.4)
+
+
+def test_what_a_feature_costs_is_the_least_beside_the_least():
+    plain = [Cost(2.0, 5.0, 0.0), Cost(3.0, 4.0, 0.0)]
+    other = [Cost(4.0, 6.0, 0.1), Cost(2.5, 8.0, 0.3), Cost(5.0, 7.0, 0.2)]
+
+    values = beside.score(Run(Beside([], plain, other), 1.0), 1000)
+
+    assert values["of the rate without"] == 2.0 / 2.5
+    assert values["times the CPU without"] == 6.0 / 4.0
+    assert (values["items/s"], values["ms afterwards"]) == (400, 200)
+    met = [
+        target.is_met(values[target.metric])
+        for share in (0.1, 0.3, 0.6)
+        for target in beside.at_most(share, "conveyor")
+    ]
+    assert met == [False, False, True, False, True, True]
+
+
+@pytest.mark.parametrize("name", ["restarts", "seeing"])
+def test_both_ways_have_their_turns_and_all_their_results_are_checked(name, monkeypatch):
+    monkeypatch.setattr(beside, "PAIRS", 3)
+    for one in WORKLOADS[name].contestants:
+        run = one.run(100)
+        assert (len(run.result.plain), len(run.result.other)) == (3, 3)
+        assert WORKLOADS[name].answer(run.result) == WORKLOADS[name].expected(100)
+        assert WORKLOADS[name].answer(run.result) != WORKLOADS[name].expected(101)
 
 
 def test_the_best_of_several_counts():
