@@ -42,10 +42,7 @@ def draw(pairs: Sequence[tuple[Workload, Record]], file: Path) -> None:
 
 def _panel(panel: Axes, workload: Workload, record: Record) -> None:
     metric = workload.metrics[0]
-    found = [
-        (one, [values[metric.name] for values in record.rounds.get(one.name, []) if values])
-        for one in workload.contestants
-    ]
+    found = [(one, record.values(one.name, metric.name)) for one in workload.contestants]
     measured = [Measured(one, values) for one, values in found if values]
     if any(one.contestant.point for one in measured):
         _curves(panel, measured, metric)

@@ -30,17 +30,16 @@ def spread(values: Sequence[float], metric: Metric) -> str:
 def contestants(workload: Workload, record: Record) -> list[list[str]]:
     """The table of contestants: a row each, with its ratio to Conveyor by the first metric."""
     rows = [["", *(metric.name for metric in workload.metrics)]]
-    ours = [values for values in record.rounds.get("conveyor", []) if values]
-    first = workload.metrics[0].name
+    ours = _middle(record, "conveyor", workload.metrics[0])
     if ours:
         rows[0].append("of Conveyor's")
     for one in workload.contestants:
-        rounds = [values for values in record.rounds.get(one.name, []) if values]
-        if rounds:
-            cells = [spread([r[m.name] for r in rounds], m) for m in workload.metrics]
+        measured = [(record.values(one.name, metric.name), metric) for metric in workload.metrics]
+        if any(values for values, _ in measured):
+            cells = [spread(values, metric) if values else "-" for values, metric in measured]
             if ours:
-                share = median(r[first] for r in rounds) / median(r[first] for r in ours)
-                cells.append(f"{share:.3g}")
+                first = measured[0][0]
+                cells.append(f"{median(first) / ours:.3g}" if first else "-")
             rows.append([one.name, *cells])
     return rows
 
@@ -82,7 +81,7 @@ def losses(pairs: Iterable[tuple[Workload, Record]]) -> Iterator[str]:
 
 
 def _middle(record: Record, name: str, metric: Metric) -> float | None:
-    values = [values[metric.name] for values in record.rounds.get(name, []) if values]
+    values = record.values(name, metric.name)
     return median(values) if values else None
 
 

@@ -33,6 +33,14 @@ class Record:
     rounds: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
+    def values(self, contestant: str, metric: str) -> list[float]:
+        """What was measured of a contestant, a value for each round that has that metric.
+
+        A round that failed has none, nor has one that was kept before the metric was thought of.
+        """
+        rounds = self.rounds.get(contestant, [])
+        return [values[metric] for values in rounds if metric in values]
+
     def save(self, folder: Path = FOLDER) -> None:
         """Write it to its file."""
         folder.mkdir(exist_ok=True)

@@ -8,7 +8,10 @@ from statistics import median
 from typing import Literal
 
 Rounds = Mapping[str, Sequence[Mapping[str, float]]]
-"""For each contestant, for each round, the value of each metric. A round that failed is empty."""
+"""For each contestant, for each round, the value of each metric.
+
+A round that failed is empty; one that was kept before a metric was thought of lacks it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Target:
         """What was reached, as a median over rounds; None where somebody is missing."""
         ours = rounds.get(self.contestant, ())
         if not self.against:
-            return _median([values[self.metric] for values in ours if values])
+            return _median([values[self.metric] for values in ours if self.metric in values])
         figures = [self._compared(ours, rounds.get(other, ())) for other in self.against]
         known = [figure for figure in figures if figure is not None]
         if not known:
@@ -62,7 +65,9 @@ class Target:
     ) -> float | None:
         """The comparison within each round, so that a slow drift of the machine cancels out."""
         pairs = [
-            (a[self.metric], b[self.metric]) for a, b in zip(ours, theirs, strict=False) if a and b
+            (a[self.metric], b[self.metric])
+            for a, b in zip(ours, theirs, strict=False)
+            if self.metric in a and self.metric in b
         ]
         return _median([a / b if self.by == "ratio" else a - b for a, b in pairs])
 

@@ -135,6 +135,27 @@ def test_the_results_are_written_into_the_page(tmp_path):
     assert text == report.inserted(text, report.summary([(CHAIN3, record)], "picture.svg"))
 
 
+def test_results_kept_before_a_metric_was_thought_of_have_their_page():
+    later = replace(CHAIN3.metrics[0], name="ms a run")
+    target = Target("at most", 2, later.name)
+    against = replace(target, against=("serial",))
+    contest = replace(CHAIN3, metrics=(*CHAIN3.metrics, later), targets=(target, against))
+    record = Record("chain3", {"python": "3.11"})
+    record.rounds["conveyor"] = [{"items/s": 2e6}, {"items/s": 2e6, later.name: 7}]
+    record.rounds["serial"] = [{"items/s": 5e6}, {}]
+
+    text = report.summary([(contest, record)], "picture.svg")
+
+    assert "| conveyor | 2 M (2 M-2 M) | 7 | 1 |" in text
+    assert "| serial | 5 M | - | 2.5 |" in text
+    assert "| chain3 | ms a run: at most 2 | 7 | MISSED |" in text
+    assert "| chain3 | ms a run: at most 2 x serial | - | not measured |" in text
+    assert report.contestants(replace(contest, metrics=(later,)), record) == [
+        ["", "ms a run", "of Conveyor's"],
+        ["conveyor", "7", "1"],
+    ]
+
+
 def test_a_page_says_that_nothing_has_been_measured():
     text = report.inserted(f"{report.START}{report.END}", report.summary([], "picture.svg"))
 
