@@ -11,11 +11,13 @@ from conveyor.errors import ResourceError
 SPARE = 16
 """Descriptors that the start of one process needs for a moment, or for good."""
 
+NO_MEMORY = "there is no memory left for it: see ulimit -v, and the limits of the container"
+"""What to do where memory has run out."""
+
 _PROCESSES = (
     "the limit of processes may be reached: see ulimit -u, and pids.max of the container; use "
     "fewer branches or run(processes=n)"
 )
-_MEMORY = "there is no memory left for it: see ulimit -v, and the limits of the container"
 _MACHINE = "the whole machine has no file descriptors left"
 _DESCRIPTORS = (
     "the process has all {} file descriptors that it may have: raise that with ulimit -n, use "
@@ -49,7 +51,7 @@ def said(error: BaseException) -> str:
 def _hint(error: BaseException) -> str:
     match error:
         case MemoryError() | OSError(errno=errno.ENOMEM):
-            return _MEMORY
+            return NO_MEMORY
         case EOFError() | ConnectionError():
             return f"the process that starts workers ends when it is asked to; {_PROCESSES}"
         case RuntimeError() | OSError(errno=errno.EAGAIN):

@@ -25,6 +25,7 @@ from cloudpickle import cloudpickle as _cloudpickle
 
 from conveyor.dsl.processor import IterableSource, Processor, Wrapped, is_global
 from conveyor.engines.letters import DeadLetter
+from conveyor.engines.processes.refused import NO_MEMORY
 from conveyor.engines.stage import reason, short
 from conveyor.errors import ConveyorError, NotPicklable
 from conveyor.flow.batch import Frame, Scope
@@ -129,13 +130,10 @@ def pack_items(
         raise _unpicklable_item(stage, items, error) from error
 
 
-_NO_MEMORY = "there is no memory left for it here: see ulimit -v, and the limits of the container"
-
-
 def _unpicklable_item(stage: str, items: Sequence[Any], error: BaseException) -> NotPicklable:
     if isinstance(error, MemoryError):
         where = f"batch of {len(items)}" if len(items) > 1 else short(items[0])
-        return NotPicklable(stage, where, "pickling it", reason(error), _NO_MEMORY)
+        return NotPicklable(stage, where, "pickling it", reason(error), NO_MEMORY)
     for item in items:
         failed = _failure(item)
         if failed is not None:
@@ -170,7 +168,7 @@ def unpack_items(stage: str, frame: Frame, load: Callable[[Any], list[Any]] = lo
         what = f"(one of {frame.count})" if frame.count > 1 else "that it was given"
         hint = "it was pickled, but what it was pickled as can't be loaded in the worker"
         if isinstance(error, MemoryError):
-            hint = _NO_MEMORY
+            hint = NO_MEMORY
         raise NotPicklable(stage, what, "loading it", reason(error), hint) from error
     return items
 
