@@ -30,7 +30,8 @@ def spread(values: Sequence[float], metric: Metric) -> str:
 def contestants(workload: Workload, record: Record) -> list[list[str]]:
     """The table of contestants: a row each, with its ratio to Conveyor by the first metric."""
     rows = [["", *(metric.name for metric in workload.metrics)]]
-    ours = _middle(record, "conveyor", workload.metrics[0])
+    first = workload.metrics[0]
+    ours = _middle(record, "conveyor", first)
     if ours:
         rows[0].append("of Conveyor's")
     for one in workload.contestants:
@@ -38,8 +39,8 @@ def contestants(workload: Workload, record: Record) -> list[list[str]]:
         if any(values for values, _ in measured):
             cells = [spread(values, metric) if values else "-" for values, metric in measured]
             if ours:
-                first = measured[0][0]
-                cells.append(f"{median(first) / ours:.3g}" if first else "-")
+                theirs = _middle(record, one.name, first)
+                cells.append("-" if theirs is None else f"{theirs / ours:.3g}")
             rows.append([one.name, *cells])
     return rows
 

@@ -52,7 +52,7 @@ _ROOM = 256 << 10
 # the items of that, or 0 where none does; the index of the item that is being loaded, plus 1, or 0
 # where that is not known.
 _INDEX, _SPAN, _DEADLINE, _WORKER, _COUNT, _BYTES, _MADE, _TRACED = range(8)
-_FIRST, _LINK, _POSITION, _LISTENS, _LOADER, _AT = range(8, 14)
+_FIRST, _LINK, _POSITION, _LISTENS, _LOADER, _LOADING = range(8, 14)
 
 _WORKERS = 32
 """Bits of the field that says which worker loads a batch; the ones above say how many items."""
@@ -360,11 +360,11 @@ class Recorder:
 
     def loading(self, index: int) -> None:
         """Note which item of that is next."""
-        self.fields[_AT] = index + 1
+        self.fields[_LOADING] = index + 1
 
     def loaded(self) -> None:
         """Note that it has been loaded."""
-        self.fields[_LOADER] = self.fields[_AT] = 0
+        self.fields[_LOADER] = self.fields[_LOADING] = 0
 
     def pause(self) -> None:
         """Note that nothing is in work for now: what is there waits."""
@@ -428,7 +428,7 @@ class Recorder:
     @property
     def unloaded(self) -> tuple[int, range, int] | None:
         """Who loads a batch, the indexes of the item that it may be at, and the batch's size."""
-        number, at = self.fields[_LOADER], self.fields[_AT]
+        number, at = self.fields[_LOADER], self.fields[_LOADING]
         if not number:
             return None
         count = number >> _WORKERS
