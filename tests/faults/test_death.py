@@ -595,6 +595,40 @@ def test_a_fork_server_that_is_killed_is_replaced(tmp_path):
     assert ended.out == "0\n", ended.err
 
 
+def test_a_caller_interrupted_while_it_asks_for_a_worker_leaves_the_fork_server_as_it_was(
+    tmp_path,
+):
+    ended = run(
+        tmp_path,
+        """
+        import psutil, socket
+
+        class Interrupted(socket.socket):
+            def connect(self, address):
+                super().connect(address)
+                raise KeyboardInterrupt
+
+        def servers():
+            children = psutil.Process().children()
+            return [child.pid for child in children if "forkserver" in str(child.cmdline())]
+
+        pipeline = Feed() >> Processor(abs)
+        pipeline.run([1])
+        before, plain = servers(), socket.socket
+        for _ in range(3):
+            socket.socket = Interrupted
+            try:
+                pipeline.run([1])
+            except KeyboardInterrupt:
+                socket.socket = plain
+            assert pipeline.run([-2]) == [2]
+        print(len(before), servers() == before)
+        """,
+    )
+    assert (ended.err, ended.out) == ("", "1 True\n")
+    assert ended.left == []
+
+
 def test_a_run_whose_fork_server_is_killed_goes_on(tmp_path):
     ended = run(
         tmp_path,

@@ -153,7 +153,7 @@ _DEATH = (EOFError, ConnectionError, FileNotFoundError, ChildProcessError)
 _buried: list[int] = []
 """Fork servers that are given up, and may not have ended yet."""
 
-_END_SECONDS = 0.2
+_END_SECONDS = 1.0
 """How long one that is dying may take to be dead."""
 
 
@@ -264,9 +264,6 @@ class _Process(get_context("forkserver").Process):  # type: ignore[misc]
 
 _UNKNOWN = 255
 
-_DYING = 1.0
-"""Seconds that a fork server that was killed has to be gone."""
-
 
 def _ends(pidfd: int, seconds: float | None) -> bool:
     """Whether a process has ended; waits for that up to so long."""
@@ -353,7 +350,7 @@ class WorkerProcess:
             server = os.pidfd_open(process._popen.server)
             try:
                 if _is_there(self.fd):
-                    _ends(server, _DYING)
+                    _ends(server, _END_SECONDS)
             finally:
                 os.close(server)
         with suppress(OSError):

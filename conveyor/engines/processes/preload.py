@@ -7,13 +7,14 @@ reaches the whole process group, and what becomes of it is for the parent to dec
 """
 
 import atexit
+import errno
 import importlib
 import os
 import signal
 import sys
 import warnings
 from contextlib import suppress
-from multiprocessing import forkserver
+from multiprocessing import forkserver, reduction
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -63,6 +64,29 @@ def _is_orphan() -> bool:
 
 
 atexit.register(_clear_away)
+
+
+_received = reduction.recvfds
+
+
+def _orders(connection: Any, size: int) -> Any:
+    """What a caller sends that wants a worker.
+
+    One that Ctrl-C has broken off between its call and its wish sends nothing. The fork server of
+    the standard library ends of that, but goes on where a call has been given up.
+    """
+    try:
+        return _received(connection, size)
+    except EOFError as error:
+        raise ConnectionAbortedError(errno.ECONNABORTED, "the caller gave up") from error
+
+
+def _leave_to_workers() -> None:
+    reduction.recvfds = _received
+
+
+reduction.recvfds = _orders
+os.register_at_fork(after_in_child=_leave_to_workers)
 
 
 def _draw_anew() -> None:
