@@ -275,7 +275,8 @@ def test_items_and_sources_may_have_nothing(told, processes):
 
     assert run(Processor(abs) >> Processor(str), items()) == ["1", "2"]
     assert run(Silent(PAUSE) >> Processor(str)) == ["3", "4"]
-    assert told == []
+    # To start may take longer than the limit, on a busy machine.
+    assert [text for text in told if "starting" not in text] == []
 
 
 ONE, TWO = Processor(abs), Processor(str)
