@@ -245,6 +245,8 @@ class Stage:
         """What the processor gives for a batch, in one part or, where it is slow, in more."""
         if self.emits:
             return self._emitted(batch.items, batch.at, batch.size)
+        if self.seconds * len(batch.items) <= PART_SECONDS:
+            return iter((self._at_once(batch.items, batch.at, 0, traced=batch.traced),))
         return self._in_slices(batch)
 
     def _in_slices(self, batch: Batch) -> Iterator[Part]:
@@ -425,7 +427,7 @@ class Stage:
             raise stage_error(self.name, item, error) from error
 
 
-PART_SECONDS = 0.01
+PART_SECONDS = 0.02
 """What is there after so long goes on its way, though the batch is not done."""
 
 ONE_BY_ONE = 1e-4

@@ -139,7 +139,7 @@ def component(index: int, *, last: bool) -> int:
 
 def is_traced(scopes: tuple[Scope, ...]) -> bool:
     """Whether a join behind asks which item each came from."""
-    return any(scope.traced for scope in scopes)
+    return bool(scopes) and any(scope.traced for scope in scopes)
 
 
 def traced(scopes: tuple[Scope, ...], origins: Sequence[int] | None) -> tuple[Scope, ...]:

@@ -26,8 +26,23 @@ next one, see :data:`Due`. So its bytes must not be what the next one waits for.
 AHEAD_SECONDS = 0.02
 """Work that a balanced fork lets wait on a branch where others may be free sooner."""
 
-Due = Literal["now", "idle", "later"]
-"""When a credit has to go back: at once, before the receiver idles, or along with the next."""
+Due = Literal["now", "last", "later"]
+"""When a credit has to go back: at once; at once where nothing else waits on the link, so that the
+sender knows in time that it can be short of work; or along with the next."""
+
+
+_TOGETHER = FRAMES // 2
+
+
+def is_due(due: Due, owed: int, there: int) -> bool:
+    """Whether credit goes back now.
+
+    Args:
+        due: what the link asks for.
+        owed: the frames whose credit has not gone back.
+        there: the frames of the link that wait for the receiver.
+    """
+    return due == "now" or owed >= _TOGETHER or (due == "last" and not there)
 
 
 class Credit:

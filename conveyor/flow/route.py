@@ -97,7 +97,7 @@ class Outlet:
     @property
     def service(self) -> float:
         """Seconds per item that the slowest stage behind takes; 0 while unknown."""
-        return max(leaf.credit.service for leaf in self.leaves)
+        return max([leaf.credit.service for leaf in self.leaves])
 
     @property
     def is_clear(self) -> bool:
@@ -155,9 +155,10 @@ class Outlet:
         ):
             todo += [(leaf, piece) for piece in cut(frame, capacity)][::-1]
             return True
-        if not leaf.credit.admits(frame.count, frame.size):
+        size = frame.size
+        if not leaf.credit.admits(frame.count, size):
             return False
-        leaf.credit.send(frame.count, frame.size)
+        leaf.credit.send(frame.count, size)
         sent.append((leaf, frame))
         return True
 

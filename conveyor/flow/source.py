@@ -7,7 +7,7 @@ from conveyor.flow.batch import Path, component
 BATCH_SECONDS = 0.001
 """What a batch should take at the slowest stage: enough to pay for a hop many times over."""
 
-FULL_SECONDS = 0.008
+FULL_SECONDS = 0.016
 """The same where batches wait for room anyway: a larger one comes out no later."""
 
 FULL_BATCHES = 16

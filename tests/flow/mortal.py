@@ -123,8 +123,6 @@ class SlowBell:
         self._ring()
         self._danger()
 
-    ring_when_idle = ring
-
 
 class DeadlyJournal:
     """A journal."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from conveyor.flow.credit import BYTES, FRAMES, Credit
+from conveyor.flow.credit import BYTES, FRAMES, Credit, is_due
 
 pytestmark = pytest.mark.quick
 
@@ -103,6 +103,19 @@ def test_an_unknown_service_time_leaves_the_known_one():
     credit.taken(1, 0.0)
 
     assert credit.service == 0.25
+
+
+@given(st.sampled_from(("now", "last", "later")), st.lists(st.integers(1, FRAMES)))
+def test_a_sender_never_waits_for_credit_that_is_only_owed(due, arrivals):
+    owed = 0
+    for frames in arrivals:
+        for there in reversed(range(frames)):
+            owed += 1
+            if is_due(due, owed, there):
+                owed = 0
+            assert owed == 0 or due != "now"
+        assert owed < FRAMES
+        assert owed == 0 or due == "later"
 
 
 @pytest.mark.parametrize("size", [BYTES, 100 * BYTES])

@@ -279,13 +279,11 @@ def what_is_given_is_visible_though_a_death_came_behind_the_commit(monkeypatch):
 
 @bug("deaths", "simulations")
 def a_commit_does_not_count_what_is_done(monkeypatch):
-    give = restartable.RestartableActor._give
+    given = restartable.RestartableActor._given
     monkeypatch.setattr(
         restartable.RestartableActor,
-        "_give",
-        lambda self, frame, family, part, scopes: give(
-            self, frame, family, part._replace(taken=0), scopes
-        ),
+        "_given",
+        lambda self, frame, family, part: given(self, frame, family, part._replace(taken=0)),
     )
 
 
@@ -341,15 +339,15 @@ def memory_is_given_back_that_is_not_done(monkeypatch):
 
 @bug("deaths", "simulations")
 def a_frame_is_done_with_the_first_part_of_its_answer(monkeypatch):
-    give = restartable.RestartableActor._give
+    given = restartable.RestartableActor._given
 
-    def all_at_once(self, frame, family, part, scopes):
-        yield from give(self, frame, family, part, scopes)
+    def all_at_once(self, frame, family, part):
+        given(self, frame, family, part)
         if not (part.is_last or frame.end):
             self._complete(frame)
             self._commit()
 
-    monkeypatch.setattr(restartable.RestartableActor, "_give", all_at_once)
+    monkeypatch.setattr(restartable.RestartableActor, "_given", all_at_once)
 
 
 # -- what finds them --

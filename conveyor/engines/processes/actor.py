@@ -198,6 +198,14 @@ class WayOutEnd:
 
     def send(self, frame: Frame) -> Coroutine:
         """Give a frame to the channels; yield while there is no credit."""
+        if not self.offer(frame):
+            yield from self.clear()
+
+    def offer(self, frame: Frame) -> bool:
+        """Give a frame to the channels as far as credit goes; return whether that is all of it.
+
+        Else :meth:`clear` is next. There is room as a rule, and a call costs less than a coroutine.
+        """
         if frame.payload is None and frame.count and not self._stays_here:
             frame.payload = self._packed(frame)
             frame.items = frame.items or None  # large ones are given away
@@ -208,8 +216,10 @@ class WayOutEnd:
         elif frame.items is None and self.outlet.bounded:
             frame.items = unpack_items(self.name, frame)
         self._pass_on(self.outlet.offer(frame))
-        if self.outlet.is_clear:
-            return
+        return self.outlet.is_clear
+
+    def clear(self) -> Coroutine:
+        """Give the rest of a frame to the channels as credit comes."""
         self.has_waited = True
         self._gauge.enter(BLOCKED)
         while not self.outlet.is_clear:
@@ -258,8 +268,9 @@ class WayOutEnd:
 
     def _pass_on(self, sent: list[tuple[LinkOut, Frame]]) -> None:
         self._has_moved |= bool(sent)
+        local = self.local
         for leaf, frame in sent:
-            is_local = leaf.link in self.local
+            is_local = leaf.link in local
             if frame.payload is None and frame.count and (self.outlet.copies or not is_local):
                 # A piece of a frame that was over the capacity of a pipe.
                 frame.payload = self._packed(frame)
@@ -367,7 +378,8 @@ class WayInEnd:
             ready = self._joiner.put(self._numbers[channel], frame)
         except TwoOutputs as error:
             raise JoinError(self.join, error.branch, short(error.item)) from None
-        self.ready.extend((one, lower, due) for one in ready)
+        for one in ready:
+            self.ready.append((one, lower, due))
 
     def take(self) -> Frame:
         """The next frame, and its credit back to where it came from."""
@@ -390,7 +402,7 @@ def when_due(channel: Channel) -> Due:
     """When the credit of a frame has to go back, where the frame is small."""
     if channel.capacity is not None:
         return "now"  # the sender may be waiting for this one
-    return "idle" if channel.is_chosen else "later"
+    return "last" if channel.is_chosen else "later"
 
 
 def joiner(way: WayIn, channels: tuple[Channel, ...]) -> Joiner:
@@ -534,11 +546,14 @@ class StageActor:
         """
         family = _Family(frame, self.way_out)
         if self.stage is None:
-            yield from self._relay(frame, family)
-        else:
-            yield from self._process(self.stage, frame, family)
-            if frame.end:
-                yield from self._finish(self.stage, frame, family)
+            return self._relay(frame, family)
+        if frame.end:
+            return self._answer_end(self.stage, frame, family)
+        return self._process(self.stage, frame, family)
+
+    def _answer_end(self, stage: Stage, frame: Frame, family: _Family) -> Coroutine:
+        yield from self._process(stage, frame, family)
+        yield from self._finish(stage, frame, family)
 
     def _relay(self, frame: Frame, family: _Family) -> Coroutine:
         self._gauge.gave(frame.count)
@@ -547,16 +562,17 @@ class StageActor:
             return
         if frame.count:
             items = unpack_items(self.way_in.name, frame)
-            yield from family.give(Part(items, None, is_last=False), frame.scopes)
-        yield from family.give(Part([], None, is_last=True), frame.scopes)
+            yield from family.give(items, frame.scopes, is_last=False)
+        yield from family.give([], frame.scopes, is_last=True)
 
     def _process(self, stage: Stage, frame: Frame, family: _Family) -> Coroutine:
         items, scopes = self._taken_up(stage, frame)
         if not items:
             if not frame.end:
-                yield from self._give(frame, family, Part([], None, is_last=True), scopes)
+                yield from family.give([], scopes, is_last=True)
+                self._given(frame, family, Part([], None, is_last=True))
             return
-        count = len(items)
+        count, at = len(items), self._recording.fields
         started, made, elapsed = perf_counter(), 0, 0.0
         if self.meter is not None:
             self.meter.start()
@@ -571,26 +587,46 @@ class StageActor:
                     self.tape.worked()
             # Before they go: nobody may be seen to have taken what is not yet counted as given.
             self._gauge.note(stage)
-            giving = self._give(frame, family, part, traced(scopes, part.origins))
-            yield from self._blaming(part, count, giving)
+            # The end of the stream is a member of its own, behind all else.
+            answer = family.member(
+                part.outputs,
+                traced(scopes, part.origins),
+                is_last=part.is_last and not frame.end,
+                payload=part.payload,
+            )
+            last = self._suspect(part, count)
+            if not self.way_out.offer(answer):
+                yield from self._paused(self.way_out.clear())
+            self._given(frame, family, part)
+            at[0], at[1] = last, 1
             if self.meter is not None:
                 self.meter.start()
             started = perf_counter()
         self._recording.end()
         self._measure(count, made, elapsed)
 
-    def _blaming(self, part: Part, count: int, giving: Coroutine) -> Coroutine:
-        """Give a part: what it dies of in pickling is any of its items, in waiting none."""
+    def _suspect(self, part: Part, count: int) -> int:
+        """Note that what a worker dies of in pickling a part is any of its items.
+
+        Returns:
+            What was noted before.
+        """
         fields = self._recording.fields
-        last = fields[0]
+        last: int = fields[0]
         if part.payload is None and part.outputs:
             origins = part.origins or (0, count - 1)
             fields[0], fields[1] = origins[0], origins[-1] - origins[0] + 1
+        return last
+
+    def _paused(self, giving: Coroutine) -> Coroutine:
+        """Wait for room: what a worker dies of then is no item."""
         for moved in giving:
             self._recording.pause()
             yield moved
             self._recording.resume(self.number)
-        fields[0], fields[1] = last, 1
+
+    def _given(self, frame: Frame, family: _Family, part: Part) -> None:
+        """A part of the answer to a frame has been given, whole."""
 
     def _taken_up(self, stage: Stage, frame: Frame) -> tuple[list[Any], Scopes]:
         """The items that are to be processed, and where they come from."""
@@ -611,12 +647,6 @@ class StageActor:
             partial(self._again, frame, items),
             self.way_out.pack,
         )
-
-    def _give(self, frame: Frame, family: _Family, part: Part, scopes: Scopes) -> Coroutine:
-        """Give a part of an answer. The end of the stream is a part of its own, behind all else."""
-        if frame.end and part.is_last:
-            part = part._replace(is_last=False)
-        return family.give(part, scopes)
 
     def _unpacked(self, stage: Stage, frame: Frame) -> list[Any]:
         started = perf_counter_ns()
@@ -644,9 +674,8 @@ class StageActor:
     def _finish(self, stage: Stage, frame: Frame, family: _Family) -> Coroutine:
         outputs = stage.finish()
         while chunk := list(islice(outputs, self._part_size())):
-            part = Part(chunk, None, is_last=False)
-            yield from family.give(part, at_end(frame.scopes, len(chunk)))
-        yield from family.give(Part([], None, is_last=True), at_end(frame.scopes, 0))
+            yield from family.give(chunk, at_end(frame.scopes, len(chunk)), is_last=False)
+        yield from family.give([], at_end(frame.scopes, 0), is_last=True)
 
     def _part_size(self) -> int:
         return Sizer.settled(self.way_out.outlet.service)
@@ -687,17 +716,22 @@ class _Family:
         self._way_out = way_out
         self.members = members
 
-    def give(self, part: Part, scopes: Scopes) -> Coroutine:
-        """Send a member, and the end along with the last."""
-        frame, is_last = self._frame, part.is_last
+    def member(
+        self, outputs: list[Any], scopes: Scopes, *, is_last: bool, payload: bytes | None = None
+    ) -> Frame:
+        """The next member; the end goes along with the last."""
+        frame = self._frame
         path = frame.path
         if self.members or not is_last:
             path = (*path, component(self.members, last=is_last))
         self.members += 1
-        end = frame.end if is_last else 0
-        answer = frame.derived(part.outputs, path=path, scopes=scopes, end=end)
-        answer.payload = part.payload
-        return self._way_out.send(answer)
+        answer = Frame(path, outputs, scopes=scopes, end=frame.end if is_last else 0)
+        answer.payload = payload
+        return answer
+
+    def give(self, outputs: list[Any], scopes: Scopes, *, is_last: bool) -> Coroutine:
+        """Send a member."""
+        return self._way_out.send(self.member(outputs, scopes, is_last=is_last))
 
 
 class SourceActor:

@@ -16,23 +16,23 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from conveyor.engines.processes.launch import close_all
 from conveyor.engines.processes.wire import CREDIT, HEADER, frame_head, frame_of
 from conveyor.flow.batch import Frame
-from conveyor.flow.credit import FRAMES, Due
+from conveyor.flow.credit import Due, is_due
 from conveyor.flow.route import LinkOut
 
 _READ = 8 << 10
 _MOST_READ = 256 << 10
 _SMALL = 32 << 10
 _LARGE = 128 << 10
+_HEAD = HEADER.size
 _SIZE = struct.Struct("<Q")
 _INT = array("i").itemsize
 _FDS = 200
 """Descriptors in one message: the kernel allows 253."""
-_TOGETHER = FRAMES // 2
 
 
 class End(Protocol):
@@ -55,8 +55,6 @@ class Poller:
         self._poll = select.poll()
         self._ends: dict[int, End] = {}
         self._blocked: set[int] = set()
-        self.before_waiting: dict[End, Callable[[], None]] = {}
-        """What ends have to say that can wait until there is nothing better to do."""
 
     def add(self, end: End) -> None:
         """Serve ``end`` from now on."""
@@ -65,7 +63,6 @@ class Poller:
 
     def drop(self, end: End) -> None:
         """Serve ``end`` no more."""
-        self.before_waiting.pop(end, None)
         if self.serves(end):
             del self._ends[end.fd]
             self._blocked.discard(end.fd)
@@ -96,14 +93,11 @@ class Poller:
 
     def wait(self, seconds: float | None) -> bool:
         """Serve what is ready; wait for it up to so long. Return whether something was."""
-        if seconds != 0:
-            while self.before_waiting:
-                _, say = self.before_waiting.popitem()
-                say()
         ready = self._poll.poll(None if seconds is None else max(0, seconds * 1000))
-        for end, events in [(self._ends[fd], events) for fd, events in ready]:
-            if not self.serves(end):
-                continue
+        ends = self._ends
+        for end, events in [(ends[fd], events) for fd, events in ready]:
+            if ends.get(end.fd) is not end:
+                continue  # it was dropped by one before it
             if events & select.POLLOUT and end.flush():
                 self._listen(end, writes=False)
             if events & ~select.POLLOUT:
@@ -140,8 +134,10 @@ class _Writer:
 
     def write(self, *parts: bytes | bytearray) -> bool:
         """Write ``parts`` as far as they fit; return whether nothing waits."""
-        if not self._waiting and sum(map(len, parts)) <= _SMALL:
+        if not self._waiting and len(parts[-1]) <= _SMALL:
             parts = (self._try(b"".join(parts)),)
+            if not parts[0]:
+                return True
         self._waiting += [memoryview(part) for part in parts if part]
         return not self._waiting or self.flush()
 
@@ -255,8 +251,8 @@ class FrameSender(_PipeEnd):
 
     def send(self, frame: Frame) -> None:
         """Send a frame whose items are pickled; what does not fit now follows by itself."""
-        payload = cast("bytes", frame.payload) if frame.payload is not None else b""
-        self.write(frame_head(frame), payload)
+        payload: Any = frame.payload
+        self.write(frame_head(frame), payload or b"")
 
     def on_readable(self) -> None:
         """Take credits in."""
@@ -287,10 +283,12 @@ class FrameReceiver(_PipeEnd):
     ) -> None:
         super().__init__(connection, poller)
         self._receive = receive
+        self._there = 0
+        """Frames that have come, and whose credit has not been given back."""
         self._owed = 0
-        self._service = 0.0
         self._room = _READ
-        self._buffer = bytearray()
+        self._rest = b""
+        """What has come of a frame that is not whole yet."""
         self._large: tuple[bytes, int, bytearray, int] | None = None
 
     def grant(self, service: float, due: Due) -> None:
@@ -302,17 +300,11 @@ class FrameReceiver(_PipeEnd):
             service: seconds per item.
             due: when it has to go.
         """
+        self._there -= 1
         self._owed += 1
-        self._service = service
-        if due == "now" or self._owed >= _TOGETHER:
-            self._pay()
-        elif due == "idle":
-            self._poller.before_waiting[self] = self._pay
-
-    def _pay(self) -> None:
-        self._poller.before_waiting.pop(self, None)
-        owed, self._owed = self._owed, 0
-        self.write(CREDIT.pack(owed, self._service))
+        if is_due(due, self._owed, self._there):
+            owed, self._owed = self._owed, 0
+            self.write(CREDIT.pack(owed, service))
 
     def drain(self) -> None:
         """Take in all that has come, for the other side is gone, and close the pipe."""
@@ -339,28 +331,26 @@ class FrameReceiver(_PipeEnd):
             self._room = min(self._room * 4, _MOST_READ)
         elif len(data) < self._room // 8:
             self._room = max(self._room // 2, _READ)
-        self._buffer += data
-        self._parse()
+        self._parse(self._rest + data)
 
-    def _parse(self) -> None:
-        buffer, at = self._buffer, 0
-        while len(buffer) - at >= HEADER.size:
-            size, address_size, count = HEADER.unpack_from(buffer, at)
-            start = at + HEADER.size + address_size
-            if len(buffer) < start + size:
-                if size > _LARGE and len(buffer) >= start:
-                    self._begin_large(
-                        bytes(buffer[at + HEADER.size : start]), count, buffer[start:], size
-                    )
-                    at = len(buffer)
+    def _parse(self, data: bytes) -> None:
+        at, there = 0, len(data)
+        while there - at >= _HEAD:
+            size, address_size, count = HEADER.unpack_from(data, at)
+            start = at + _HEAD + address_size
+            end = start + size
+            if end > there:
+                if size > _LARGE and there >= start:
+                    self._begin_large(data[at + _HEAD : start], count, data[start:], size)
+                    at = there
                 break
-            address = bytes(buffer[at + HEADER.size : start])
-            payload = bytes(buffer[start : start + size])
-            at = start + size
-            self._receive(frame_of(address, count, payload))
-        del buffer[:at]
+            frame = frame_of(data[at + _HEAD : start], count, data[start:end])
+            at = end
+            self._there += 1
+            self._receive(frame)
+        self._rest = data[at:]
 
-    def _begin_large(self, address: bytes, count: int, begun: bytearray, size: int) -> None:
+    def _begin_large(self, address: bytes, count: int, begun: bytes, size: int) -> None:
         """A large frame is read straight to its place, rather than through the buffer."""
         payload = bytearray(size)
         payload[: len(begun)] = begun
@@ -382,6 +372,7 @@ class FrameReceiver(_PipeEnd):
             self._large = (address, count, payload, have + got)
             return
         self._large = None
+        self._there += 1
         self._receive(frame_of(address, count, payload))
 
 

@@ -18,12 +18,11 @@ from conveyor.engines.processes.channel import Poller
 from conveyor.engines.processes.log import Log
 from conveyor.engines.processes.wire import frame_head, frame_of
 from conveyor.flow.batch import Frame
-from conveyor.flow.credit import FRAMES, Due
+from conveyor.flow.credit import Due, is_due
 from conveyor.flow.route import LinkOut
 
 _BELL = b"\0"
 _RINGS = 4096
-_TOGETHER = FRAMES // 2
 
 
 class Bell:
@@ -65,13 +64,8 @@ class Bell:
 
     def ring(self) -> None:
         """Wake the other side. A pipe that is full will wake it, too."""
-        self._poller.before_waiting.pop(self, None)
         with suppress(OSError):
             os.write(self.fd, _BELL)
-
-    def ring_when_idle(self) -> None:
-        """Wake the other side before this process waits for anything."""
-        self._poller.before_waiting[self] = self.ring
 
     def close(self) -> None:
         """Close the pipe."""
@@ -222,11 +216,9 @@ class DurableReceiver:
         self._log.take(position, service)
         self._free()
         self._owed += 1
-        if due == "now" or self._owed >= _TOGETHER:
+        if is_due(due, self._owed, len(self._ungranted)):
             self._owed = 0
             self._bell.ring()
-        elif due == "idle":
-            self._bell.ring_when_idle()
 
     @property
     def entry(self) -> int:

@@ -16,6 +16,7 @@ import warnings
 from contextlib import suppress
 from multiprocessing import forkserver, reduction
 from pathlib import Path
+from socket import socket
 from time import monotonic, sleep
 from typing import Any
 
@@ -69,14 +70,14 @@ atexit.register(_clear_away)
 _received = reduction.recvfds
 
 
-def _orders(connection: Any, size: int) -> Any:
+def _orders(sock: socket, size: int) -> list[int]:
     """What a caller sends that wants a worker.
 
     One that Ctrl-C has broken off between its call and its wish sends nothing. The fork server of
     the standard library ends of that, but goes on where a call has been given up.
     """
     try:
-        return _received(connection, size)
+        return _received(sock, size)
     except EOFError as error:
         raise ConnectionAbortedError(errno.ECONNABORTED, "the caller gave up") from error
 

@@ -173,9 +173,9 @@ class RestartableActor(StageActor):
             outputs = list(self._stage.finish())
             current.is_finished = True
             if outputs:
-                scopes = at_end(frame.scopes, len(outputs))
-                yield from self._give(frame, family, Part(outputs, None, is_last=False), scopes)
-        yield from family.give(Part([], None, is_last=True), at_end(frame.scopes, 0))
+                yield from family.give(outputs, at_end(frame.scopes, len(outputs)), is_last=False)
+                self._given(frame, family, Part(outputs, None, is_last=False))
+        yield from family.give([], at_end(frame.scopes, 0), is_last=True)
         self._complete(frame)
         self._progress.is_running = False
         self._progress.reports += 1
@@ -237,8 +237,7 @@ class RestartableActor(StageActor):
             return None
         return {index - first: why for index, why in self._blame[1].items()}
 
-    def _give(self, frame: Frame, family: _Family, part: Part, scopes: Scopes) -> Coroutine:
-        yield from super()._give(frame, family, part, scopes)
+    def _given(self, frame: Frame, family: _Family, part: Part) -> None:
         current = self._progress.resume(frame.link)
         current.taken += part.taken
         current.members = family.members

@@ -17,6 +17,7 @@ import sys
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from functools import lru_cache
+from itertools import starmap
 from types import CodeType, FunctionType, MemberDescriptorType
 from typing import Any, cast
 
@@ -545,12 +546,10 @@ HEADER = struct.Struct("<QII")
 CREDIT = struct.Struct("<Bf")
 """Frames taken into work, and the seconds per item that they take from there on."""
 
-_EMPTY = b""
-
 
 def frame_head(frame: Frame) -> bytes:
     """The header and the address of a frame; its payload follows."""
-    scopes = tuple(map(tuple, frame.scopes))
+    scopes = tuple(map(tuple, frame.scopes)) if frame.scopes else ()
     address = marshal.dumps((frame.path, frame.end, scopes))
     size = 0 if frame.payload is None else len(frame.payload)
     return HEADER.pack(size, len(address), frame.count) + address
@@ -562,7 +561,7 @@ def frame_of(address: bytes, count: int, payload: bytes | bytearray) -> Frame:
     return Frame(
         path,
         None if count else [],
-        scopes=tuple(Scope(*scope) for scope in scopes),
+        scopes=tuple(starmap(Scope, scopes)),
         end=end,
         count=count,
         payload=payload if count else None,
