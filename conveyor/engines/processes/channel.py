@@ -33,6 +33,10 @@ _SIZE = struct.Struct("<Q")
 _INT = array("i").itemsize
 _FDS = 200
 """Descriptors in one message: the kernel allows 253."""
+_RIGHTS = socket.CMSG_SPACE(_FDS * _INT)
+# As plain numbers, which take less.
+_CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)
+_CUT = int(socket.MSG_CTRUNC)
 
 
 class End(Protocol):
@@ -515,16 +519,14 @@ class MessageEnd:
     def _read(self) -> bytes | None:
         """What can be read now: None where that is nothing, b"" at the end."""
         try:
-            data, rights, flags, _ = self._socket.recvmsg(
-                _READ, socket.CMSG_SPACE(_FDS * _INT), socket.MSG_CMSG_CLOEXEC
-            )
+            data, rights, flags, _ = self._socket.recvmsg(_READ, _RIGHTS, _CLOEXEC)
         except BlockingIOError:
             return None
         except OSError:
             return b""
         for _, _, fds in rights:
             self.fds += array("i", fds)
-        self._lacks |= bool(flags & socket.MSG_CTRUNC)
+        self._lacks |= bool(flags & _CUT)
         return data
 
     def _take(self, data: bytes) -> None:

@@ -409,8 +409,13 @@ class Crew:
             readings[0] = self._gauge.read()
         return readings
 
-    def _all_readings(self) -> dict[int, Reading]:
-        return {**self._readings(), len(self.plan.workers) - 1: self._sink.gauge.read()}
+    def _shown(self) -> dict[int, Reading]:
+        """What the gauges of all of them show, and that of the sink, but no CPU times."""
+        shown = {n: one for hand in self._joined() for n, one in hand.shown().items()}
+        if self._feed is not None:
+            shown[0] = self._gauge.read()
+        shown[len(self.plan.workers) - 1] = self._sink.gauge.read()
+        return shown
 
     def _joined(self) -> list[Hand]:
         """The processes that get the end of this run."""
@@ -630,7 +635,7 @@ class Crew:
 
     def moved(self, moves: Mapping[int, int]) -> None:
         """Those who were told have done so: what they count is in other places now."""
-        self.sampler.look(monotonic(), self._all_readings())
+        self.sampler.look(monotonic(), self._shown())
         for hand in self._hands.values():
             for number in moves:
                 if number in hand.workers:
@@ -660,7 +665,7 @@ class Crew:
             self.load.begin(monotonic(), self._readings())
         self._sink.begin(self._tape(len(self.plan.workers) - 1))
         self.meters.begin(self._hands.values())
-        self.sampler.begin(monotonic(), self._all_readings())
+        self.sampler.begin(monotonic(), self._shown())
         if self.stalls is not None:
             self.stalls.begin()
         if self._feed is not None:
@@ -714,7 +719,7 @@ class Crew:
 
     def sampled(self) -> list[Sample]:
         """How the run went over the time, up to now."""
-        self.sampler.look(monotonic(), self._all_readings())
+        self.sampler.look(monotonic(), self._shown())
         return list(self.sampler.samples)
 
     def counted(self) -> list[Counted]:
@@ -739,7 +744,7 @@ class Crew:
         """Let everything that is ready go on, wait for it if need be, and raise what went wrong."""
         now = monotonic()
         if self.sampler.patience(now) <= 0:
-            self.sampler.look(now, self._all_readings())
+            self.sampler.look(now, self._shown())
         try:
             self._poller.wait(0 if is_busy else self._patience())
         except (OSError, MemoryError) as error:
@@ -762,7 +767,7 @@ class Crew:
         patience = self.sampler.patience(now)
         if not self._is_settled:
             patience = min(patience, self.load.patience(now))
-        if any(self._timed()) or self._kept.dead:
+        if self._kept.dead or any(self._timed()):
             patience = min(patience, LOOK_SECONDS)
         if self.stalls is not None:
             patience = min(patience, self.stalls.patience(now))
@@ -772,13 +777,16 @@ class Crew:
 
     def _timed(self) -> Iterator[Hand]:
         """The processes in which an item may be overdue."""
-        return (hand for hand in self._hands.values() if any(hand.limits))
+        return (hand for hand in self._hands.values() if hand.is_timed)
 
     # -- news --
 
     def _on_message(self, hand: Hand, message: tuple[Any, ...]) -> None:
         """A worker process has sent something."""
         match message:
+            case (name, accounts, has_left) if name == COUNTED:
+                hand.has_left = has_left
+                self._on_counted(hand, accounts)
             case (name,) if name == READY:
                 log.debug("process {} is ready", hand.process.pid)
                 hand.is_ready = True
@@ -797,9 +805,6 @@ class Crew:
                 self._on_dropped(error, letter, key)
             case (name, stream, text) if name == PRINTED:
                 show(stream, text)
-            case (name, accounts, has_left) if name == COUNTED:
-                hand.has_left = has_left
-                self._on_counted(hand, accounts)
             case (name, tapes) if name == TAPED:
                 self.accounts.tapes += tapes
             case other:

@@ -50,6 +50,7 @@ class Hand:
         has_taken_leave: whether it has cleared up and is about to end.
         region: the number of its region in the arena, once it has one.
         limits: for each of its workers, the seconds that an item may take, or None for any.
+        is_timed: whether there is such a limit.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Hand:
         self.stages = [plan.workers[n].element for n in self.workers]
         nodes = (plan.workers[n].node for n in self.workers)
         self.limits = [None if node is None else node.settings.timeout for node in nodes]
+        self.is_timed = any(self.limits)
 
     def instruct(
         self, orders: Orders, journals: Sequence[int], ends: Sequence[int], arena: Memory | None
@@ -146,9 +148,13 @@ class Hand:
         if self._control is not None:
             self._control.send(message, fds)
 
-    def readings(self) -> dict[int, Reading]:
+    def shown(self) -> dict[int, Reading]:
         """What the gauges of its workers show, by their numbers."""
-        shown = {number: self.recorder.gauge(number).read() for number in self.workers}
+        return {number: self.recorder.gauge(number).read() for number in self.workers}
+
+    def readings(self) -> dict[int, Reading]:
+        """The same, with the CPU time of the process."""
+        shown = self.shown()
         if len(shown) > 1:  # nobody knows whose the time is
             return shown
         cpu = self.process.cpu_seconds()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from resource import RUSAGE_SELF, getrusage
 
 from conveyor.engines.counters import Counted
 from conveyor.engines.processes.hand import Hand
@@ -60,8 +61,9 @@ class Meters:
         for hand in hands:
             for number in hand.workers:
                 yield hand, number, hand.recorder.gauge(number)
+        usage = getrusage(RUSAGE_SELF)
         for number, gauge in self._own.items():
-            gauge.look()
+            gauge.look(usage)
             yield None, number, gauge
 
     def _counted(self, hand: Hand | None, number: int, gauge: Gauge) -> Counted:

@@ -11,7 +11,7 @@ import mmap
 import os
 import struct
 from collections.abc import Sequence, Sized
-from resource import RUSAGE_SELF, getrusage
+from resource import RUSAGE_SELF, getrusage, struct_rusage
 from time import perf_counter_ns
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -185,9 +185,9 @@ class Gauge:
         if fields[BATCHES] % _LOOK == 1:
             self.look()
 
-    def look(self) -> None:
-        """Note what memory and CPU time the process has taken."""
-        usage = getrusage(RUSAGE_SELF)
+    def look(self, usage: struct_rusage | None = None) -> None:
+        """Note what memory and CPU time the process has taken, of which somebody may know."""
+        usage = usage or getrusage(RUSAGE_SELF)
         self._fields[counters.PEAK] = usage.ru_maxrss
         self._fields[counters.CPU] = int((usage.ru_utime + usage.ru_stime) * 1e9)
         if not self._is_alone:
@@ -215,16 +215,15 @@ class Gauge:
 
     def read(self) -> Reading:
         """What it shows now of its load."""
-        fields = list(self._fields[:_TIMED])
+        fields = self._fields[:_TIMED].tolist()
         if fields[STATE]:
             fields[fields[STATE]] += perf_counter_ns() - fields[SINCE]
-        busy, starved, blocked = (fields[state] / 1e9 for state in (BUSY, STARVED, BLOCKED))
         return Reading(
             fields[ITEMS],
             fields[BATCHES],
-            busy,
-            starved,
-            blocked,
+            fields[BUSY] / 1e9,
+            fields[STARVED] / 1e9,
+            fields[BLOCKED] / 1e9,
             work=self._fields[WORK] / 1e9,
         )
 
@@ -232,6 +231,10 @@ class Gauge:
         """Begin anew, for a worker that has come to this process again."""
         for field in range(len(self._fields)):
             self._fields[field] = 0
+
+    def release(self) -> None:
+        """Let go of the memory; it counts nothing more."""
+        self._fields.release()
 
     def copy(self) -> bytes:
         """All of its counters, and the time; `counters.Counted` reads them."""
@@ -296,7 +299,7 @@ class Recorder:
         """Shared counters; places 0 and 1 say which item is in work, see `Stage.batch`."""
         behind = _HEAD + _GAUGE * len(workers)
         self._gauges = {
-            worker: self._view[start : start + _GAUGE].cast("Q")
+            worker: Gauge(self._view[start : start + _GAUGE].cast("Q"))
             for worker, start in zip(workers, range(_HEAD, behind, _GAUGE), strict=True)
         }
         self._payload = self._view[behind:]
@@ -306,7 +309,7 @@ class Recorder:
 
     def gauge(self, worker: int) -> Gauge:
         """The gauge of a worker of this process."""
-        return Gauge(self._gauges[worker])
+        return self._gauges[worker]
 
     def begin(
         self, worker: int, count: int, payload: Sized | None, first: int = 0, entry: Entry = (0, 0)
@@ -413,8 +416,7 @@ class Recorder:
     @property
     def pulse(self) -> bytes:
         """What changes whenever an item goes into work, or is done."""
-        gauges = (Gauge(fields).pulse for fields in self._gauges.values())
-        return b"".join((bytes(self.fields), *gauges))
+        return b"".join((bytes(self.fields), *(gauge.pulse for gauge in self._gauges.values())))
 
     def tape(self, worker: int) -> Tape | None:
         """Where a worker keeps what it does in this run, if that is traced."""
@@ -466,6 +468,8 @@ class Recorder:
 
     def close(self) -> None:
         """Give the memory back."""
-        for view in (self.fields, self._payload, *self._gauges.values(), self._view):
+        for gauge in self._gauges.values():
+            gauge.release()
+        for view in (self.fields, self._payload, self._view):
             view.release()
         self._map.close()
