@@ -104,7 +104,7 @@ def _scale_stages() -> Workload:
             Contestant(
                 f"{number} stages",
                 partial(_hops, number),
-                1_500_000 // (number + 1),
+                10_000_000 // (number + 1),
                 point=("stages", number),
             )
             for number in STAGES

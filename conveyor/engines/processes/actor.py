@@ -38,6 +38,7 @@ from conveyor.flow.batch import (
 from conveyor.flow.credit import BYTES, FRAMES, Credit, Due
 from conveyor.flow.join import Interleave, Joiner, Ordered, TwoOutputs, Zip
 from conveyor.flow.order import Completion
+from conveyor.flow.pace import Pace
 from conveyor.flow.progress import Entry
 from conveyor.flow.route import Balance, LinkOut, Outlet, Replicate, Route
 from conveyor.flow.source import AT_ONCE, FULL_SECONDS, Sizer, Window
@@ -458,8 +459,7 @@ class StageActor:
         self.setup: Span | None = None
         """When its processor was set up, until a run has begun since."""
         self._told = told
-        self._seconds = 0.0
-        self._ratio = 1.0
+        self._pace = Pace()
         self._runs = 0
         self.coroutine = self._work()
 
@@ -684,9 +684,9 @@ class StageActor:
 
     def _measure(self, taken: int, given: int, elapsed: float) -> None:
         """Learn the service time per item, from here on, for whoever sends to this worker."""
-        self._seconds = _blend(self._seconds, elapsed / taken)
-        self._ratio = _blend(self._ratio, given / taken)
-        self.way_in.service = max(self._seconds, self._ratio * self.way_out.outlet.service)
+        pace = self._pace
+        pace.add(taken, elapsed, given)
+        self.way_in.service = max(pace.seconds, pace.outputs * self.way_out.outlet.service)
 
 
 def note_setup(actor: StageActor | SourceActor) -> None:
@@ -700,10 +700,6 @@ def taken_off(actor: StageActor | SourceActor | Sink) -> list[Tape]:
     """The tape of an actor, which has none from now on, as a list."""
     tape, actor.tape = actor.tape, None
     return [] if tape is None else [tape]
-
-
-def _blend(before: float, now: float) -> float:
-    return now if before == 0 else before + (now - before) * 0.3
 
 
 class _Family:
@@ -917,6 +913,7 @@ class Sink:
         self.way_in = WayInEnd(planned.element, planned.way_in, channels)
         self.gauge = Gauge.alone()
         self._completion = Completion()
+        self._pace = Pace()
         self.has_ended = False
         self.tape: Tape | None = None
         self._path: Path = ()
@@ -948,4 +945,5 @@ class Sink:
             self.tape.add("batch", now - int(seconds * 1e9), now, self._path, items)
         if items:
             self.gauge.spend(int(seconds * 1e9))
-            self.way_in.service = _blend(self.way_in.service, seconds / items)
+            self._pace.add(items, seconds)
+            self.way_in.service = self._pace.seconds
