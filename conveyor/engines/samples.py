@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from typing import NamedTuple, Protocol, overload
 
 PERIOD = 0.1
 """Seconds from one sample to the next, at first."""
@@ -74,6 +75,38 @@ class Sample(NamedTuple):
     elements: Mapping[str, Flow]
 
 
+class Course(Sequence[Sample]):
+    """The samples of a run. What it ended with is worked out when somebody looks at it.
+
+    Args:
+        before: all samples but the last.
+        last: gives that.
+    """
+
+    def __init__(self, before: Sequence[Sample], last: Callable[[], Sample]) -> None:
+        self._before = before
+        self._last = last
+
+    @cached_property
+    def _all(self) -> tuple[Sample, ...]:
+        return (*self._before, self._last())
+
+    def __len__(self) -> int:
+        return len(self._before) + 1
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        return self._all[index]
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self._all)
+
+
 class Sampler:
     """Takes samples of a run.
 
@@ -86,7 +119,7 @@ class Sampler:
         self._began = self._next = 0.0
         self._period = PERIOD
         self._before: Mapping[int, Shown] = {}
-        self._flows: dict[str, Flow] = {}
+        self._flows: Mapping[str, Flow] = {}
         self.samples: list[Sample] = []
 
     def begin(self, now: float, shown: Mapping[int, Shown]) -> None:
@@ -94,7 +127,7 @@ class Sampler:
         self._began, self._period = now, PERIOD
         self._before, self.samples = shown, []
         self._flows = dict.fromkeys(self._elements.values(), Flow())
-        self._keep(now)
+        self._keep(Sample(0.0, self._flows))
 
     def patience(self, now: float) -> float:
         """Seconds until the next sample is due."""
@@ -107,19 +140,44 @@ class Sampler:
             now: the time, in seconds.
             shown: what the gauges of the workers show, by their numbers.
         """
-        for worker, one in shown.items():
-            element = self._elements[worker]
-            self._flows[element] = self._flows[element].plus(self._before.get(worker), one)
+        sample = _sample(now - self._began, self._flows, self._elements, self._before, shown)
+        self._flows = sample.elements
         self._before = {**self._before, **shown}
-        self._keep(now)
+        self._keep(sample)
+
+    def end(self, now: float, shown: Mapping[int, Shown]) -> Course:
+        """All samples of a run that has ended, with one of its end."""
+        if len(self.samples) == MOST:
+            self._thin_out()
+        # All that this takes is replaced, not changed, when another run begins.
+        last = partial(_sample, now - self._began, self._flows, self._elements, self._before, shown)
+        return Course(tuple(self.samples), last)
 
     def forget(self, worker: int) -> None:
         """A worker has gone, once it has been looked at, and may come again, and begin anew."""
         self._before = {n: one for n, one in self._before.items() if n != worker}
 
-    def _keep(self, now: float) -> None:
-        self.samples.append(Sample(now - self._began, dict(self._flows)))
+    def _keep(self, sample: Sample) -> None:
+        self.samples.append(sample)
         if len(self.samples) > MOST:
-            del self.samples[1::2]
-            self._period *= 2
-        self._next = now + self._period
+            self._thin_out()
+        self._next = self._began + sample.since + self._period
+
+    def _thin_out(self) -> None:
+        del self.samples[1::2]
+        self._period *= 2
+
+
+def _sample(
+    since: float,
+    flows: Mapping[str, Flow],
+    elements: Mapping[int, str],
+    before: Mapping[int, Shown],
+    shown: Mapping[int, Shown],
+) -> Sample:
+    """What elements had done, from what they had before and what their workers show."""
+    flows = dict(flows)
+    for worker, one in shown.items():
+        element = elements[worker]
+        flows[element] = flows[element].plus(before.get(worker), one)
+    return Sample(since, flows)

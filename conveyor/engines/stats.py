@@ -61,6 +61,7 @@ class Account:
 
 _ACCOUNT = tuple(one.name for one in fields(Account))
 _counts = attrgetter(*_ACCOUNT)
+_NOTHING = Account()
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,7 +408,7 @@ def account(
         out_edges = graph.out_edges[name]
         match node:
             case ProcessorNode() | JoinNode(how="zip"):
-                elements[name] = measured.get(name, Account())
+                elements[name] = measured.get(name, _NOTHING)
             case ForkNode(kind="replicated"):
                 copies = len(out_edges)
                 elements[name] = Account(into, into * copies, added=into * (copies - 1))
@@ -423,9 +424,8 @@ def account(
                     carried[index] = elements[name].items_out
         problems += _problems(name, elements[name], into)
         if isinstance(node, ForkNode) and node.kind == "balanced":
-            problems += _differ(
-                f"{name}: {into} items came in", into, "went on", [carried[i] for i in out_edges]
-            )
+            went_on = sum(carried[index] for index in out_edges)
+            problems += _differ(name, "items came in", into, "went on", went_on)
     ordered = {node.id: elements[node.id] for node in graph.nodes}
     total = total_account(ordered, sum(entered.values()))
     stats = Stats(
@@ -439,7 +439,7 @@ def account(
         restarts=restarts or {},
         placed=placed,
     )
-    problems += _differ(f"output: {given} were given", given, "came", [stats.total.items_out])
+    problems += _differ("output", "were given", given, "came", stats.total.items_out)
     if problems:
         raise AccountError(tuple(problems), str(stats))
     return stats
@@ -455,14 +455,14 @@ def bare(graph: Graph) -> Graph:
 
 
 def _problems(name: str, row: Account, into: int) -> Iterator[str]:
-    yield from _differ(f"{name}: {row.items_in} items came in", row.items_in, "were sent", [into])
+    yield from _differ(name, "items came in", row.items_in, "were sent", into)
     if not row.balances:
         yield f"{name}: what came in is not what became of it: {row}"
 
 
-def _differ(what: str, count: int, other: str, parts: Sequence[int]) -> Iterator[str]:
-    if count != sum(parts):
-        yield f"{what}, but {sum(parts)} {other}"
+def _differ(who: str, what: str, count: int, other: str, others: int) -> Iterator[str]:
+    if count != others:
+        yield f"{who}: {count} {what}, but {others} {other}"
 
 
 def total_account(elements: Mapping[str, Account], entered: int) -> Account:

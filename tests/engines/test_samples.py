@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import NamedTuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conveyor import Feed, Processor
 from conveyor.engines.samples import MOST, PERIOD, Flow, Sampler
@@ -57,6 +60,36 @@ def test_a_long_run_has_no_more_samples_than_a_short_one():
     assert since == sorted(since)
     assert since[0] == 0.0
     assert all(one.elements["a"].items == int(one.since * 10) for one in sampler.samples)
+
+
+@given(st.lists(st.integers(0, 50), max_size=20))
+def test_what_a_run_ended_with_is_what_a_look_would_have_found(taken):
+    sampler, other = Sampler({1: "a", 2: "b"}), Sampler({1: "a", 2: "b"})
+    shown = {1: Shown(items=5), 2: Shown()}
+    for one in (sampler, other):
+        one.begin(1.0, shown)
+        for number, items in enumerate(accumulate(taken)):
+            one.look(2.0 + number, {1: Shown(items=items + 5)})
+    last = {1: Shown(items=1000, busy=0.5), 2: Shown(items=3)}
+    other.look(99.0, last)
+    course = sampler.end(99.0, last)
+    sampler.begin(100.0, last)  # another run changes nothing of it
+
+    assert list(course) == other.samples
+    assert len(course) == len(other.samples)
+    assert (course[0], course[-1]) == (other.samples[0], other.samples[-1])
+
+
+def test_the_sample_of_the_end_is_one_of_the_most_that_there_are():
+    sampler = Sampler({1: "a"})
+    sampler.begin(0.0, {})
+    for number in range(1, MOST):
+        sampler.look(number, {1: Shown(items=number)})
+    assert len(sampler.samples) == MOST
+
+    course = sampler.end(float(MOST), {1: Shown(items=MOST)})
+    assert len(course) <= MOST
+    assert course[-1].elements["a"].items == MOST
 
 
 def test_a_run_ends_with_a_sample_of_all_that_it_did(on):

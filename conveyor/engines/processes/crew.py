@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -39,7 +39,7 @@ from conveyor.engines.processes.meters import Meters
 from conveyor.engines.processes.mover import Mover
 from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.output import show
-from conveyor.engines.processes.recorder import Gauge, Reading
+from conveyor.engines.processes.recorder import Gauge, Glance, Reading
 from conveyor.engines.processes.refused import SPARE, need_room, refused
 from conveyor.engines.processes.wire import share, shareable, ship, unpack_error, unpack_letter
 from conveyor.engines.processes.worker import (
@@ -386,8 +386,7 @@ class Crew:
 
     def _follow_load(self) -> None:
         """See whether the forks that follow the load have the width that they need."""
-        now = monotonic()
-        if self._is_settled or self.load.patience(now) > 0:
+        if self._is_settled or self.load.patience(now := monotonic()) > 0:
             return
         decision = self.load.decide(now, self._readings())
         if decision is None:
@@ -409,12 +408,12 @@ class Crew:
             readings[0] = self._gauge.read()
         return readings
 
-    def _shown(self) -> dict[int, Reading]:
+    def _shown(self) -> dict[int, Glance]:
         """What the gauges of all of them show, and that of the sink, but no CPU times."""
-        shown = {n: one for hand in self._joined() for n, one in hand.shown().items()}
+        shown = {n: one for hand in self._joined() for n, one in hand.glances().items()}
         if self._feed is not None:
-            shown[0] = self._gauge.read()
-        shown[len(self.plan.workers) - 1] = self._sink.gauge.read()
+            shown[0] = self._gauge.glance()
+        shown[len(self.plan.workers) - 1] = self._sink.gauge.glance()
         return shown
 
     def _joined(self) -> list[Hand]:
@@ -717,10 +716,9 @@ class Crew:
                 self._serve(progress or self._is_done or bool(sink.way_in.ready))
         self.mover.end()
 
-    def sampled(self) -> list[Sample]:
-        """How the run went over the time, up to now."""
-        self.sampler.look(monotonic(), self._shown())
-        return list(self.sampler.samples)
+    def sampled(self) -> Sequence[Sample]:
+        """How the run went over the time, at its end."""
+        return self.sampler.end(monotonic(), self._shown())
 
     def counted(self) -> list[Counted]:
         """What all workers have counted since the run began."""
@@ -757,7 +755,8 @@ class Crew:
             self.stalls.look(now)
         self._follow_load()
         self.mover.look()
-        self._revive(self._kept.due(monotonic()))
+        if self._kept.dead:
+            self._revive(self._kept.due(monotonic()))
         for hand in self._timed():
             hand.end_if_overdue()
 

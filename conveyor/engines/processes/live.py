@@ -96,7 +96,7 @@ class Processes(Live[Any]):
         self._placed: Sequence[Placed] = ()
         self._tapes: list[Tape] = []
         self._counted: list[Counted] = []
-        self._samples: list[Sample] = []
+        self._samples: Sequence[Sample] = ()
         self._pid = os.getpid()
 
     def start(self) -> None:

@@ -103,8 +103,7 @@ class Mover:
 
     def look(self) -> None:
         """See whether there is something to do."""
-        now = monotonic()
-        if self.patience(now) != 0:
+        if not self.watch.is_on or self.patience(now := monotonic()) != 0:
             return
         if self._state == "holding":
             self.on_held()

@@ -11,6 +11,7 @@ import mmap
 import os
 import struct
 from collections.abc import Sequence, Sized
+from functools import cached_property
 from resource import RUSAGE_SELF, getrusage, struct_rusage
 from time import perf_counter_ns
 from typing import Any, NamedTuple, Protocol, cast
@@ -86,6 +87,48 @@ class Reading(NamedTuple):
     blocked: float = 0.0
     cpu: float | None = None
     work: float = 0.0
+
+
+class Glance:
+    """What a gauge showed at some time, of its load.
+
+    Args:
+        fields: the first ones, as they were.
+        now: that time, in nanoseconds.
+    """
+
+    def __init__(self, fields: bytes, now: int) -> None:
+        self._fields = fields
+        self._now = now
+
+    @cached_property
+    def reading(self) -> Reading:
+        """What it showed, but the work."""
+        fields = memoryview(self._fields).cast("Q").tolist()
+        if fields[STATE]:
+            fields[fields[STATE]] += self._now - fields[SINCE]
+        busy, starved, blocked = fields[BUSY] / 1e9, fields[STARVED] / 1e9, fields[BLOCKED] / 1e9
+        return Reading(fields[ITEMS], fields[BATCHES], busy, starved, blocked)
+
+    @property
+    def items(self) -> int:
+        """The items that the worker had taken."""
+        return self.reading.items
+
+    @property
+    def busy(self) -> float:
+        """Seconds that it had been at work."""
+        return self.reading.busy
+
+    @property
+    def starved(self) -> float:
+        """Seconds that it had waited for something to do."""
+        return self.reading.starved
+
+    @property
+    def blocked(self) -> float:
+        """Seconds that it had waited for room."""
+        return self.reading.blocked
 
 
 _schedstat: list[int] = []
@@ -215,17 +258,11 @@ class Gauge:
 
     def read(self) -> Reading:
         """What it shows now of its load."""
-        fields = self._fields[:_TIMED].tolist()
-        if fields[STATE]:
-            fields[fields[STATE]] += perf_counter_ns() - fields[SINCE]
-        return Reading(
-            fields[ITEMS],
-            fields[BATCHES],
-            fields[BUSY] / 1e9,
-            fields[STARVED] / 1e9,
-            fields[BLOCKED] / 1e9,
-            work=self._fields[WORK] / 1e9,
-        )
+        return self.glance().reading._replace(work=self._fields[WORK] / 1e9)
+
+    def glance(self) -> Glance:
+        """The same for whoever may want to know later: to work it out takes longer."""
+        return Glance(bytes(self._fields[:_TIMED]), perf_counter_ns())
 
     def clear(self) -> None:
         """Begin anew, for a worker that has come to this process again."""
