@@ -664,7 +664,7 @@ class Crew:
             self.load.begin(monotonic(), self._readings())
         self._sink.begin(self._tape(len(self.plan.workers) - 1))
         self.meters.begin(self._hands.values())
-        self.sampler.begin(monotonic(), self._shown())
+        self.sampler.begin(monotonic(), self.meters.glances())
         if self.stalls is not None:
             self.stalls.begin()
         if self._feed is not None:
@@ -716,13 +716,14 @@ class Crew:
                 self._serve(progress or self._is_done or bool(sink.way_in.ready))
         self.mover.end()
 
-    def sampled(self) -> Sequence[Sample]:
-        """How the run went over the time, at its end."""
-        return self.sampler.end(monotonic(), self._shown())
-
     def counted(self) -> list[Counted]:
         """What all workers have counted since the run began."""
         return self.meters.read(self._hands.values())
+
+    def measured(self) -> tuple[list[Counted], Sequence[Sample]]:
+        """The same at the end of the run, and how it went over the time."""
+        counted = self.counted()
+        return counted, self.sampler.end(monotonic(), self.meters.glances())
 
     @property
     def restarts(self) -> dict[str, int]:

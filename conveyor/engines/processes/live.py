@@ -168,7 +168,7 @@ class Processes(Live[Any]):
         with closing(pulled) if pulled is not None else nullcontext():
             crew.begin(pulled or iter(items), failures, is_traced=self._is_traced)
             yield from crew.outputs()
-        self._counted, self._samples = crew.counted(), crew.sampled()
+        self._counted, self._samples = crew.measured()
         crew.trim()
         self._keep(crew)
 

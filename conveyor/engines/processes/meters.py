@@ -7,7 +7,7 @@ from resource import RUSAGE_SELF, getrusage
 
 from conveyor.engines.counters import Counted
 from conveyor.engines.processes.hand import Hand
-from conveyor.engines.processes.recorder import Gauge
+from conveyor.engines.processes.recorder import Gauge, Glance
 from conveyor.plan import Plan
 from conveyor.plan.model import PARENT
 
@@ -27,11 +27,13 @@ class Meters:
         self._own = {**({0: feed} if feed is not None else {}), last: sink}
         self._before: dict[tuple[Hand | None, int], bytes] = {}
         self._gone: list[Counted] = []
+        self._last: dict[int, bytes] = {}
 
     def begin(self, hands: Iterable[Hand]) -> None:
         """A run begins."""
         self._gone = []
         self._before = {(hand, n): gauge.copy() for hand, n, gauge in self._gauges(hands)}
+        self._last = {n: copy for (_, n), copy in self._before.items()}
 
     def leave(self, hand: Hand) -> None:
         """A process has ended: keep what its workers counted, before its memory goes."""
@@ -57,6 +59,10 @@ class Meters:
         there = [self._counted(hand, n, gauge) for hand, n, gauge in gauges]
         return [*self._gone, *reversed(there)]
 
+    def glances(self) -> dict[int, Glance]:
+        """What the gauges showed when they were last read, by the numbers of the workers."""
+        return {number: Glance(copy) for number, copy in self._last.items()}
+
     def _gauges(self, hands: Iterable[Hand]) -> Iterator[tuple[Hand | None, int, Gauge]]:
         for hand in hands:
             for number in hand.workers:
@@ -70,4 +76,5 @@ class Meters:
         worker = self._workers[number]
         before = self._before.get((hand, number), b"")
         process = PARENT if hand is None else hand.number
-        return Counted(worker.name, worker.element, process, before, gauge.copy())
+        copy = self._last[number] = gauge.copy()
+        return Counted(worker.name, worker.element, process, before, copy)

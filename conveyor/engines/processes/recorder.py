@@ -93,20 +93,19 @@ class Glance:
     """What a gauge showed at some time, of its load.
 
     Args:
-        fields: the first ones, as they were.
-        now: that time, in nanoseconds.
+        copy: its first fields or all of them, and then the time.
     """
 
-    def __init__(self, fields: bytes, now: int) -> None:
-        self._fields = fields
-        self._now = now
+    def __init__(self, copy: bytes) -> None:
+        self._copy = copy
 
     @cached_property
     def reading(self) -> Reading:
         """What it showed, but the work."""
-        fields = memoryview(self._fields).cast("Q").tolist()
+        copy = memoryview(self._copy).cast("Q")
+        fields = copy[:_TIMED].tolist()
         if fields[STATE]:
-            fields[fields[STATE]] += self._now - fields[SINCE]
+            fields[fields[STATE]] += copy[-1] - fields[SINCE]
         busy, starved, blocked = fields[BUSY] / 1e9, fields[STARVED] / 1e9, fields[BLOCKED] / 1e9
         return Reading(fields[ITEMS], fields[BATCHES], busy, starved, blocked)
 
@@ -262,7 +261,7 @@ class Gauge:
 
     def glance(self) -> Glance:
         """The same for whoever may want to know later: to work it out takes longer."""
-        return Glance(bytes(self._fields[:_TIMED]), perf_counter_ns())
+        return Glance(bytes(self._fields[:_TIMED]) + _CLOCK.pack(perf_counter_ns()))
 
     def clear(self) -> None:
         """Begin anew, for a worker that has come to this process again."""
