@@ -274,7 +274,9 @@ class Gauge:
 
     def copy(self) -> bytes:
         """All of its counters, and the time; `counters.Counted` reads them."""
-        return bytes(self._fields) + _CLOCK.pack(perf_counter_ns())
+        # What went on first: nobody is to see more of it than of what was taken, before it.
+        rest = bytes(self._fields[_TIMED:])
+        return bytes(self._fields[:_TIMED]) + rest + _CLOCK.pack(perf_counter_ns())
 
 
 class WorkMeter:
