@@ -1,92 +1,91 @@
-"""The ends of a channel, on a real pipe: frames arrive whole, and credit goes back."""
+"""Control connections: messages with descriptors, and what becomes of those that nobody takes."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import os
 from multiprocessing import Pipe
+from pathlib import Path
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
-from conveyor.engines.processes.channel import FrameReceiver, FrameSender, Poller
-from conveyor.flow.batch import Frame, Scope
-from conveyor.flow.credit import FRAMES, Credit
-from conveyor.flow.route import LinkOut
+from conveyor.engines.processes.channel import MessageEnd, Poller
 
-SIZES = (0, 1, 100, 8 << 10, 40 << 10, (128 << 10) - 1, 130 << 10, 300 << 10)
-"""Below, at and above what is read at once, and what is read straight to its place."""
+pytestmark = pytest.mark.quick
 
 
-@contextmanager
-def channel(frames=FRAMES):
-    """A sender, its credit, a receiver, what has arrived there, and a function that lets it."""
-    upper, lower = Pipe()
-    poller, arrived = Poller(), []
-    leaf = LinkOut(0, Credit(frames=frames))
-    sender = FrameSender(upper, poller, leaf)
-    receiver = FrameReceiver(lower, poller, arrived.append)
-
-    def deliver():
-        while poller.wait(0):
-            pass
-
-    try:
-        yield sender, leaf.credit, receiver, arrived, deliver
-    finally:
-        sender.close()
-        receiver.close()
+@pytest.fixture
+def ends():
+    """The two ends of a control connection, what comes to the second one, and its poller."""
+    poller, came = Poller(), []
+    one, two = Pipe()
+    sender = MessageEnd(one, came.append, Poller())
+    receiver = MessageEnd(two, came.append, poller)
+    yield sender, receiver, came, poller
+    sender.close()
+    receiver.close()
 
 
-def frame_of(number, size):
-    payload = bytes([number % 256]) * size
-    scopes = (Scope(1, number, origins=[0] * number),) if number % 2 else ()
-    return Frame((number * 2,), None, scopes=scopes, count=size, payload=payload or None)
+def pipes(count):
+    """Pipes that each hold their own number; their lower ends."""
+    found = []
+    for number in range(count):
+        lower, upper = os.pipe()
+        os.write(upper, str(number).encode())
+        os.close(upper)
+        found.append(lower)
+    return found
 
 
-def told(frame):
-    return frame.path, frame.scopes, frame.count, bytes(frame.payload or b"")
+def taken(receiver, count):
+    fds = [receiver.fds.popleft() for _ in range(count)]
+    numbers = [int(os.read(fd, 9)) for fd in fds]
+    assert not any(map(os.get_inheritable, fds))
+    for fd in fds:
+        os.close(fd)
+    return numbers
 
 
-@given(st.lists(st.tuples(st.sampled_from(SIZES), st.booleans()), max_size=12))
-def test_frames_arrive_whole_and_in_order_whatever_their_size(plan):
-    with channel() as (sender, _, _, arrived, deliver):
-        frames = [frame_of(number, size) for number, (size, _) in enumerate(plan)]
-        for frame, (_, at_once) in zip(frames, plan, strict=True):
-            sender.send(frame)
-            if at_once:
-                deliver()
-        deliver()
-        assert list(map(told, arrived)) == list(map(told, frames))
+@pytest.mark.parametrize("count", [0, 1, 200, 450])
+def test_descriptors_come_with_their_message_and_in_order(ends, count):
+    sender, receiver, came, poller = ends
+    sender.send(["before"])
+    sender.send(["it", "x" * 500_000], pipes(count))
+    sender.send(["behind"], pipes(1))
+    while len(came) < 2:
+        sender.flush()
+        poller.wait(None)
+    assert came[1][0] == "it"
+    assert taken(receiver, count) == list(range(count))
+    while len(came) < 3:
+        sender.flush()
+        poller.wait(None)
+    assert taken(receiver, 1) == [0]
 
 
-def send(sender, credit, frames):
-    for number in range(frames):
-        sender.send(frame_of(number, 1))
-        credit.send(1, 1)
+def test_descriptors_that_can_not_be_sent_are_closed(ends):
+    sender, receiver, _, _ = ends
+    receiver.close()
+    held = len(list(Path("/proc/self/fd").iterdir()))
+    sender.send(["it"], pipes(3))
+    assert len(list(Path("/proc/self/fd").iterdir())) == held
 
 
-@given(st.lists(st.integers(1, FRAMES), min_size=1, max_size=5))
-def test_a_branch_that_takes_the_last_frame_that_waits_has_given_all_its_credit_back(bursts):
-    with channel() as (sender, credit, receiver, arrived, deliver):
-        for frames in bursts:
-            send(sender, credit, frames)
-            deliver()
-            for _ in range(frames):
-                assert credit.in_flight > 0
-                receiver.grant(0.001, "last")
-                deliver()
-            assert credit.in_flight == 0
-        assert len(arrived) == sum(bursts)
+def test_a_message_whose_receiver_is_broken_off_comes_once():
+    came, poller = [], Poller()
 
+    def receive(message):
+        came.append(message)
+        if message == ["first"]:
+            raise KeyboardInterrupt
 
-def test_while_others_wait_two_credits_go_back_together():
-    with channel() as (sender, credit, receiver, _, deliver):
-        send(sender, credit, FRAMES)
-        deliver()
-        on_the_link = []
-        for _ in range(FRAMES):
-            receiver.grant(0.001, "last")
-            deliver()
-            on_the_link.append(credit.in_flight)
-        assert on_the_link == [4, 2, 2, 0]
-        assert credit.service > 0
+    one, two = Pipe()
+    sender, receiver = MessageEnd(one, came.append, Poller()), MessageEnd(two, receive, poller)
+    sender.send(["first"])
+    with pytest.raises(KeyboardInterrupt):
+        poller.wait(None)
+    sender.send(["second"])
+    sender.close()
+    receiver.read_all()
+    receiver.close()
+
+    assert came == [["first"], ["second"], None]
