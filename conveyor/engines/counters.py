@@ -53,7 +53,7 @@ class Counted(NamedTuple):
 
     def figures(self) -> Figures:
         """What the counters say."""
-        before, after = _read(self.before), _read(self.after)
+        before, after = read(self.before), read(self.after)
         grown = [now - then for now, then in zip(after, before, strict=True)]
         return Figures(
             items_in=grown[ITEMS],
@@ -78,8 +78,8 @@ class Counted(NamedTuple):
         )
 
 
-def _read(copy: bytes) -> list[int]:
-    """The counters in a copy, with the time that was spent in the last state."""
+def read(copy: bytes) -> list[int]:
+    """The counters in a copy, with the time that was spent in the last state; then its time."""
     if not copy:
         return [0] * (FIELDS + 1)
     fields = memoryview(copy).cast("Q").tolist()

@@ -63,6 +63,15 @@ class Shown(Protocol):
         ...
 
 
+class Showing(Protocol):
+    """What a gauge showed, worked out when somebody asks."""
+
+    @property
+    def reading(self) -> Shown:
+        """What it showed."""
+        ...
+
+
 class Sample(NamedTuple):
     """How far a run was.
 
@@ -118,11 +127,11 @@ class Sampler:
         self._elements = elements
         self._began = self._next = 0.0
         self._period = PERIOD
-        self._before: Mapping[int, Shown] = {}
+        self._before: Mapping[int, Showing] = {}
         self._flows: Mapping[str, Flow] = {}
         self.samples: list[Sample] = []
 
-    def begin(self, now: float, shown: Mapping[int, Shown]) -> None:
+    def begin(self, now: float, shown: Mapping[int, Showing]) -> None:
         """A run begins."""
         self._began, self._period = now, PERIOD
         self._before, self.samples = shown, []
@@ -133,7 +142,7 @@ class Sampler:
         """Seconds until the next sample is due."""
         return max(0.0, self._next - now)
 
-    def look(self, now: float, shown: Mapping[int, Shown]) -> None:
+    def look(self, now: float, shown: Mapping[int, Showing]) -> None:
         """Take a sample.
 
         Args:
@@ -145,7 +154,7 @@ class Sampler:
         self._before = {**self._before, **shown}
         self._keep(sample)
 
-    def end(self, now: float, shown: Mapping[int, Shown]) -> Course:
+    def end(self, now: float, shown: Mapping[int, Showing]) -> Course:
         """All samples of a run that has ended, with one of its end."""
         if len(self.samples) == MOST:
             self._thin_out()
@@ -172,12 +181,13 @@ def _sample(
     since: float,
     flows: Mapping[str, Flow],
     elements: Mapping[int, str],
-    before: Mapping[int, Shown],
-    shown: Mapping[int, Shown],
+    before: Mapping[int, Showing],
+    shown: Mapping[int, Showing],
 ) -> Sample:
     """What elements had done, from what they had before and what their workers show."""
     flows = dict(flows)
     for worker, one in shown.items():
         element = elements[worker]
-        flows[element] = flows[element].plus(before.get(worker), one)
+        was = before.get(worker)
+        flows[element] = flows[element].plus(was and was.reading, one.reading)
     return Sample(since, flows)

@@ -23,6 +23,10 @@ class Shown(NamedTuple):
     starved: float = 0.0
     blocked: float = 0.0
 
+    @property
+    def reading(self):
+        return self
+
 
 def test_what_the_workers_of_an_element_did_is_taken_together():
     sampler = Sampler({1: "a", 2: "a", 3: "b"})

@@ -269,9 +269,8 @@ class WayOutEnd:
 
     def _pass_on(self, sent: list[tuple[LinkOut, Frame]]) -> None:
         self._has_moved |= bool(sent)
-        local = self.local
         for leaf, frame in sent:
-            is_local = leaf.link in local
+            is_local = leaf.link in self.local
             if frame.payload is None and frame.count and (self.outlet.copies or not is_local):
                 # A piece of a frame that was over the capacity of a pipe.
                 frame.payload = self._packed(frame)

@@ -409,12 +409,9 @@ class Crew:
         return readings
 
     def _shown(self) -> dict[int, Glance]:
-        """What the gauges of all of them show, and that of the sink, but no CPU times."""
-        shown = {n: one for hand in self._joined() for n, one in hand.glances().items()}
-        if self._feed is not None:
-            shown[0] = self._gauge.glance()
-        shown[len(self.plan.workers) - 1] = self._sink.gauge.glance()
-        return shown
+        """What the gauges of all workers show."""
+        self.counted()
+        return self.meters.glances()
 
     def _joined(self) -> list[Hand]:
         """The processes that get the end of this run."""

@@ -15,7 +15,7 @@ from conveyor.engines.processes.launch import WorkerProcess, close_all
 from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.noted import around, is_note
 from conveyor.engines.processes.oom import OomWatch
-from conveyor.engines.processes.recorder import Glance, Reading, Recorder, create
+from conveyor.engines.processes.recorder import Reading, Recorder, create
 from conveyor.engines.processes.refused import SPARE, need_room
 from conveyor.engines.processes.worker import Orders, main
 from conveyor.engines.stage import short
@@ -148,12 +148,8 @@ class Hand:
         if self._control is not None:
             self._control.send(message, fds)
 
-    def glances(self) -> dict[int, Glance]:
-        """What the gauges of its workers show, by their numbers."""
-        return {number: self.recorder.gauge(number).glance() for number in self.workers}
-
     def readings(self) -> dict[int, Reading]:
-        """The same, with the CPU time of the process."""
+        """What the gauges of its workers show, by their numbers."""
         shown = {number: self.recorder.gauge(number).read() for number in self.workers}
         if len(shown) > 1:  # nobody knows whose the time is
             return shown

@@ -93,7 +93,7 @@ class Glance:
     """What a gauge showed at some time, of its load.
 
     Args:
-        copy: its first fields or all of them, and then the time.
+        copy: all of its counters, and the time.
     """
 
     def __init__(self, copy: bytes) -> None:
@@ -101,33 +101,16 @@ class Glance:
 
     @cached_property
     def reading(self) -> Reading:
-        """What it showed, but the work."""
-        copy = memoryview(self._copy).cast("Q")
-        fields = copy[:_TIMED].tolist()
-        if fields[STATE]:
-            fields[fields[STATE]] += copy[-1] - fields[SINCE]
-        busy, starved, blocked = fields[BUSY] / 1e9, fields[STARVED] / 1e9, fields[BLOCKED] / 1e9
-        return Reading(fields[ITEMS], fields[BATCHES], busy, starved, blocked)
-
-    @property
-    def items(self) -> int:
-        """The items that the worker had taken."""
-        return self.reading.items
-
-    @property
-    def busy(self) -> float:
-        """Seconds that it had been at work."""
-        return self.reading.busy
-
-    @property
-    def starved(self) -> float:
-        """Seconds that it had waited for something to do."""
-        return self.reading.starved
-
-    @property
-    def blocked(self) -> float:
-        """Seconds that it had waited for room."""
-        return self.reading.blocked
+        """What it showed."""
+        fields = counters.read(self._copy)
+        return Reading(
+            fields[ITEMS],
+            fields[BATCHES],
+            fields[BUSY] / 1e9,
+            fields[STARVED] / 1e9,
+            fields[BLOCKED] / 1e9,
+            work=fields[WORK] / 1e9,
+        )
 
 
 _schedstat: list[int] = []
@@ -257,11 +240,7 @@ class Gauge:
 
     def read(self) -> Reading:
         """What it shows now of its load."""
-        return self.glance().reading._replace(work=self._fields[WORK] / 1e9)
-
-    def glance(self) -> Glance:
-        """The same for whoever may want to know later: to work it out takes longer."""
-        return Glance(bytes(self._fields[:_TIMED]) + _CLOCK.pack(perf_counter_ns()))
+        return Glance(self.copy()).reading
 
     def clear(self) -> None:
         """Begin anew, for a worker that has come to this process again."""

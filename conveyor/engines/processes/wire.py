@@ -549,7 +549,7 @@ CREDIT = struct.Struct("<Bf")
 
 def frame_head(frame: Frame) -> bytes:
     """The header and the address of a frame; its payload follows."""
-    scopes = tuple(map(tuple, frame.scopes)) if frame.scopes else ()
+    scopes = tuple(map(tuple, frame.scopes))
     address = marshal.dumps((frame.path, frame.end, scopes))
     size = 0 if frame.payload is None else len(frame.payload)
     return HEADER.pack(size, len(address), frame.count) + address
