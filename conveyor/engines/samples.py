@@ -189,5 +189,5 @@ def _sample(
     for worker, one in shown.items():
         element = elements[worker]
         was = before.get(worker)
-        flows[element] = flows[element].plus(was and was.reading, one.reading)
+        flows[element] = flows[element].plus(None if was is None else was.reading, one.reading)
     return Sample(since, flows)
