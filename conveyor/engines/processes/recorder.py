@@ -11,7 +11,6 @@ import mmap
 import os
 import struct
 from collections.abc import Sequence, Sized
-from functools import cached_property
 from resource import RUSAGE_SELF, getrusage, struct_rusage
 from time import perf_counter_ns
 from typing import Any, NamedTuple, Protocol, cast
@@ -99,7 +98,7 @@ class Glance:
     def __init__(self, copy: bytes) -> None:
         self._copy = copy
 
-    @cached_property
+    @property
     def reading(self) -> Reading:
         """What it showed."""
         fields = counters.read(self._copy)
