@@ -31,8 +31,7 @@ simulations:  ## 20,000 simulated runs of random pipelines, with deaths: on all 
 chaos:  ## A thousand real workers killed, and nothing is lost
 	$(PYTHON) -m tests.faults.chaos --kills 1000
 
-docs:  ## The blocks of docstrings and pages, and the site: build/site/index.html
-	$(PYTHON) -m pytest --doctest-modules conveyor tests/test_pages.py
+docs:  ## The site, build/site/index.html; the blocks of its pages are run by the tests
 	@told=$$($(PYTHON) -m zensical build --strict --clean 2>&1); status=$$?; echo "$$told"; \
 	if echo "$$told" | grep -qE '^griffe|Warning'; then status=1; fi; exit $$status
 

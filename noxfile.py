@@ -97,7 +97,7 @@ for version, binary in FOUND.items():
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 OTHERS = [version for version in FOUND if version != RUNNING]
 
-nox.options.default_venv_backend = "virtualenv"
+nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["lint", "types", "tests"]
 
 
