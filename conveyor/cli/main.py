@@ -23,8 +23,9 @@ from conveyor import (
 )
 from conveyor.cli.records import FORMATS, Items, RecordError
 from conveyor.cli.target import TargetError, UserError, load
-from conveyor.engines.base import Live, explain, open_engine, see_that_it_travels
+from conveyor.engines.base import Live
 from conveyor.engines.files import see_that_writable, write_whole
+from conveyor.engines.opening import explain, open_engine, see_that_it_travels
 from conveyor.graph.draw import PICTURES, picture
 from conveyor.seeing.report import report
 

@@ -383,7 +383,7 @@ class Element(Generic[In, Out, Ends]):
             UsageError: an argument does not fit.
             ConstructionError: the expression breaks a construction rule.
         """
-        from conveyor.engines.base import explain
+        from conveyor.engines.opening import explain
 
         return str(explain(self.compile(), ordered=ordered, processes=processes))
 
@@ -499,7 +499,7 @@ class Element(Generic[In, Out, Ends]):
             UsageError: a letter's stage is not in this pipeline, or there is no such engine.
             ConveyorError: a stage failed.
         """
-        from conveyor.engines.base import open_replay
+        from conveyor.engines.opening import open_replay
 
         with open_replay(self.compile(), letters, engine=engine, written=self) as live:
             return live.run()
@@ -523,7 +523,7 @@ class Element(Generic[In, Out, Ends]):
 
         The arguments and errors are those of :meth:`run`.
         """
-        from conveyor.engines.base import open_engine
+        from conveyor.engines.opening import open_engine
 
         return open_engine(
             self.compile(),

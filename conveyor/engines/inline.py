@@ -10,20 +10,22 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
 from conveyor.dsl.processor import another, instance_state
+from conveyor.engines.account import COUNTS, Account
 from conveyor.engines.base import Live
 from conveyor.engines.careful import stage_for
 from conveyor.engines.histogram import Histogram, Times
 from conveyor.engines.letters import DeadLetter, Failures
 from conveyor.engines.running import so_far
 from conveyor.engines.stage import SAMPLE, Stage, is_given, reason, short
-from conveyor.engines.stats import Account, Figures, Stats, Width, account
-from conveyor.engines.tape import Lane, Span, Tape, Traced, timed
+from conveyor.engines.stats import Figures, Stats, Width, account
+from conveyor.engines.tape import Span, Tape, timed
+from conveyor.engines.traced import Lane, Traced
 from conveyor.errors import ConveyorError, JoinError, NotPicklable, UsageError
 from conveyor.graph import ForkNode, Graph, JoinNode, Node, OutputNode, ProcessorNode
 from conveyor.graph.check import check
@@ -47,7 +49,7 @@ class Timed:
 
     def figures(self) -> Figures:
         """What it counted."""
-        counts = {one.name: getattr(self.account, one.name) for one in fields(Account)}
+        counts = {name: getattr(self.account, name) for name in COUNTS}
         elsewhere = max(0.0, self.elapsed - self.service.total)
         return Figures(**counts, busy=self.service.total, elsewhere=elsewhere, service=self.service)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 
+from conveyor.engines.account import COUNTS, Account, total_account
 from conveyor.engines.samples import Sample
-from conveyor.engines.stats import Account, Counted, Placed, Stats, Width, total_account
+from conveyor.engines.stats import Counted, Placed, Stats, Width
 from conveyor.graph import ForkNode, Graph, JoinNode, OutputNode, ProcessorNode
 
 
@@ -54,7 +54,7 @@ def measured_by(counted: Sequence[Counted]) -> dict[str, Account]:
     accounts: dict[str, Account] = {}
     for one in counted:
         figures = one.figures()
-        counts = Account(*(getattr(figures, field.name) for field in fields(Account)))
+        counts = Account(*(getattr(figures, name) for name in COUNTS))
         accounts[one.element] = accounts.get(one.element, Account()) + counts
     return accounts
 

@@ -22,8 +22,8 @@ from conveyor.dsl.processor import (
     generated,
     instance_state,
 )
+from conveyor.engines.account import Account
 from conveyor.engines.histogram import Times
-from conveyor.engines.stats import Account
 from conveyor.engines.tape import Marks, Places, unmarked
 from conveyor.errors import ConveyorError, StageError
 from conveyor.graph import ProcessorNode

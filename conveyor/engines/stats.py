@@ -6,62 +6,13 @@ import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
-from operator import add, attrgetter, sub
 from typing import Any, Protocol
 
+from conveyor.engines.account import COUNTS, Account, total_account
 from conveyor.engines.histogram import NO_TIMES, Histogram
 from conveyor.engines.samples import Sample
 from conveyor.errors import AccountError, UsageError
 from conveyor.graph import ForkNode, Graph, JoinNode, ProcessorNode
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What went in and what became of it, in items. It balances.
-
-    ``items_in + added == items_out + filtered + skipped + dead + merged``
-
-    Attributes:
-        items_in: items that came in; for a source, those it made.
-        items_out: items that went on.
-        filtered: items for which nothing was given, or for which a zip lacked a part.
-        skipped: items that failed and were left out (``on_error="skip"``).
-        dead: items that failed and became dead letters.
-        added: copies that a replicated fork made, outputs beyond the first of an item, and
-            what ``finish`` gave.
-        merged: parts that a zip put into one tuple, beyond the first.
-        retried: attempts beyond the first of an item; they change no balance.
-    """
-
-    items_in: int = 0
-    items_out: int = 0
-    filtered: int = 0
-    skipped: int = 0
-    dead: int = 0
-    added: int = 0
-    merged: int = 0
-    retried: int = 0
-
-    def __add__(self, other: Account) -> Account:
-        return Account(*map(add, _counts(self), _counts(other)))
-
-    def __sub__(self, other: Account) -> Account:
-        return Account(*map(sub, _counts(self), _counts(other)))
-
-    def __reduce__(self) -> tuple[type[Account], tuple[int, ...]]:
-        """As its numbers: a dataclass with slots takes five times as long to pickle."""
-        return Account, _counts(self)
-
-    @property
-    def balances(self) -> bool:
-        """Whether every item is accounted for."""
-        gone = self.filtered + self.skipped + self.dead + self.merged
-        return self.items_in + self.added == self.items_out + gone
-
-
-_ACCOUNT = tuple(one.name for one in fields(Account))
-_counts = attrgetter(*_ACCOUNT)
-_NOTHING = Account()
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +300,7 @@ def _workers(counted: Sequence[Counted]) -> Iterator[tuple[str, WorkerStats]]:
 def _element(account: Account, workers: Sequence[WorkerStats], restarts: int) -> ElementStats:
     figures = total_of(workers)
     values = {name: getattr(figures, name) for name in _FIGURES}
-    exact = {name: getattr(account, name) for name in _ACCOUNT}
+    exact = {name: getattr(account, name) for name in COUNTS}
     return ElementStats(**{**values, **exact}, workers=tuple(workers), restarts=restarts)
 
 
@@ -408,7 +359,7 @@ def account(
         out_edges = graph.out_edges[name]
         match node:
             case ProcessorNode() | JoinNode(how="zip"):
-                elements[name] = measured.get(name, _NOTHING)
+                elements[name] = measured.get(name, Account())
             case ForkNode(kind="replicated"):
                 copies = len(out_edges)
                 elements[name] = Account(into, into * copies, added=into * (copies - 1))
@@ -463,9 +414,3 @@ def _problems(name: str, row: Account, into: int) -> Iterator[str]:
 def _differ(who: str, what: str, count: int, other: str, others: int) -> Iterator[str]:
     if count != others:
         yield f"{who}: {count} {what}, but {others} {other}"
-
-
-def total_account(elements: Mapping[str, Account], entered: int) -> Account:
-    """The account of a run as a whole, into which so many items came."""
-    sums = [sum(counts) for counts in zip(*map(_counts, elements.values()), strict=True)]
-    return Account(entered, elements["output"].items_out, *sums[2:])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 
-from conveyor.engines.stats import Account, ElementStats, Stats
+from conveyor.engines.account import COUNTS
+from conveyor.engines.stats import ElementStats, Stats
 
 _ALWAYS = ("items_in", "items_out")
 
@@ -27,9 +27,9 @@ def accounts(stats: Stats) -> list[list[str]]:
     """What became of the items; a column that would be all zeros is left out."""
     rows = [*stats.accounts.items(), ("total", stats.total)]
     names = [
-        field.name
-        for field in fields(Account)
-        if field.name in _ALWAYS or any(getattr(account, field.name) for _, account in rows)
+        name
+        for name in COUNTS
+        if name in _ALWAYS or any(getattr(account, name) for _, account in rows)
     ]
     head = ["", *(name.removeprefix("items_") for name in names)]
     return [head, *([name, *(f"{getattr(a, n)}" for n in names)] for name, a in rows)]

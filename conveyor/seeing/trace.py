@@ -18,7 +18,8 @@ from itertools import accumulate, count, groupby
 from operator import attrgetter
 from typing import NamedTuple
 
-from conveyor.engines.tape import LIMIT, Kind, Lane, Span, Tape, Traced
+from conveyor.engines.tape import LIMIT, Kind, Span, Tape
+from conveyor.engines.traced import Lane, Traced
 from conveyor.flow.batch import Path
 
 _ENDS, _LASTS, _INSTANT, _COUNTS, _SENDS, _TAKES, _BEGINS = range(7)

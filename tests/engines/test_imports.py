@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -63,3 +64,66 @@ class Model(conveyor.Processor):
         return item, fragile.__name__
 """
     assert run(program) == "fragile"
+
+
+def test_a_worker_imports_nothing_of_ours_that_the_fork_server_has_not_imported():
+    program = """
+import conveyor
+
+class Model(conveyor.Processor):
+    def process(self, item):
+        import sys
+        return item, " ".join(sorted(name for name in sys.modules if name.startswith("conveyor")))
+"""
+    preloads = (
+        "import sys, conveyor.engines.processes.preload\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('conveyor')))"
+    )
+    command = [sys.executable, "-c", preloads]
+    there = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert run(program) == there.stdout.strip()
+
+
+def test_a_worker_does_not_look_for_garbage_in_what_it_has_inherited():
+    program = """
+import conveyor
+
+class Model(conveyor.Processor):
+    def process(self, item):
+        import gc
+        return item, (gc.isenabled(), gc.get_freeze_count() > 10_000)
+"""
+    assert run(program) == "(True, True)"
+
+
+def test_what_clears_up_behind_us_leaves_the_cores_to_the_start_of_a_run():
+    program = """
+import os
+from multiprocessing import resource_tracker
+import conveyor
+
+class Model(conveyor.Processor):
+    def process(self, item):
+        return item, None
+
+Model().run([1])
+print(os.getpriority(os.PRIO_PROCESS, resource_tracker._resource_tracker._pid))
+"""
+    assert run(program).splitlines()[0] == "19"
+
+
+def test_what_clears_up_behind_the_user_already_is_left_as_it_is():
+    program = """
+import os
+from multiprocessing import resource_tracker
+import conveyor
+
+class Model(conveyor.Processor):
+    def process(self, item):
+        return item, None
+
+resource_tracker.ensure_running()
+Model().run([1])
+print(os.getpriority(os.PRIO_PROCESS, resource_tracker._resource_tracker._pid))
+"""
+    assert run(program).splitlines()[0] == f"{os.getpriority(os.PRIO_PROCESS, 0)}"

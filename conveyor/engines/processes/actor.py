@@ -13,6 +13,7 @@ from itertools import islice
 from time import perf_counter, perf_counter_ns
 from typing import Any, Protocol, cast
 
+from conveyor.engines.account import Account
 from conveyor.engines.arriving import Arriving
 from conveyor.engines.careful import kept, reloaded
 from conveyor.engines.counters import BLOCKED, BUSY, ELSEWHERE, GONE, STARVED
@@ -21,7 +22,6 @@ from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.recorder import Gauge, WorkMeter
 from conveyor.engines.processes.wire import dumps, pack_items, unpack_items
 from conveyor.engines.stage import Again, Batch, Part, Stage, short
-from conveyor.engines.stats import Account
 from conveyor.engines.tape import Span, Tape
 from conveyor.errors import JoinError
 from conveyor.flow.batch import (

@@ -24,14 +24,14 @@ from time import monotonic, perf_counter
 from typing import Any, Literal, Protocol
 
 from conveyor import log
-from conveyor.engines.counters import Counted
+from conveyor.engines.counted import Counted
 from conveyor.engines.letters import Failures
 from conveyor.engines.processes.actor import Accounts, Sink, SourceActor, taken_off
 from conveyor.engines.processes.channel import Poller
+from conveyor.engines.processes.descriptors import close_all, fill_standard_streams
 from conveyor.engines.processes.durable import DurableReceiver, DurableSender
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.kept import Kept
-from conveyor.engines.processes.launch import close_all, fill_standard_streams
 from conveyor.engines.processes.load import LoadWatch
 from conveyor.engines.processes.log import Log
 from conveyor.engines.processes.memory import KEPT, Memory, create_arena

@@ -10,8 +10,9 @@ from multiprocessing import Pipe
 from typing import Any
 
 from conveyor.engines.processes.channel import MessageEnd, Poller
+from conveyor.engines.processes.descriptors import close_all
 from conveyor.engines.processes.large import load_copied
-from conveyor.engines.processes.launch import WorkerProcess, close_all
+from conveyor.engines.processes.launch import WorkerProcess
 from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.noted import around, is_note
 from conveyor.engines.processes.oom import OomWatch

@@ -15,6 +15,9 @@ from typing import Any
 from conveyor.dsl.processor import instance_state
 from conveyor.graph import Graph
 
+MODULES = "CONVEYOR_MODULES"
+"""The variable that tells a new fork server what to import besides ourselves."""
+
 
 def imported_by(graph: Graph) -> list[str]:
     """The names of the installed modules that the processors use, as far as they show it.

@@ -34,13 +34,12 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+from conveyor.engines.processes.descriptors import close_all, fill_standard_streams
+from conveyor.engines.processes.imports import MODULES
 from conveyor.engines.processes.refused import no_folder, refused
 from conveyor.engines.processes.vitals import cpu_seconds
 
 _PRELOAD = ["conveyor.engines.processes.preload"]
-
-MODULES = "CONVEYOR_MODULES"
-"""The variable that tells a new fork server what else to import."""
 
 
 class _Server(ForkServer):
@@ -55,12 +54,29 @@ class _Server(ForkServer):
         _reap()
         _find_a_folder_for_sockets()
         # First, since the start of this one lets the signal in again.
-        resource_tracker.ensure_running()
+        _start_resource_tracker()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             super().ensure_running()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_resource_tracker() -> None:
+    """Start what multiprocessing clears up with, unless it runs, and let it be in no hurry.
+
+    Nobody waits for it, and it would take the core on which the fork server is to start.
+    """
+    tracker: Any = resource_tracker._resource_tracker
+    is_ours = tracker._pid is None
+    resource_tracker.ensure_running()
+    if is_ours and tracker._pid is not None:
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, tracker._pid, _LAST)
+
+
+_LAST = 19
+"""The niceness of who gets a core when nobody else wants it."""
 
 
 _lock = threading.Lock()
@@ -103,15 +119,6 @@ def kept_descriptors() -> set[int]:
     tracker: Any = resource_tracker._resource_tracker
     fds = [*(server._forkserver_alive_fd for server in servers), tracker._fd]
     return {fd for fd in fds if fd is not None}
-
-
-def fill_standard_streams() -> None:
-    """Where standard descriptors are closed, let nothing of ours get their numbers."""
-    for fd in range(3):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
 
 
 _SOCKET, _ITS_FOLDERS = 107, 32
@@ -248,14 +255,15 @@ class _Popen(Popen):
         self.finalizer = util.Finalize(self, close_all, ((kept, self.sentinel),))
 
 
-def close_all(fds: Iterable[int]) -> None:
-    """Close descriptors."""
-    for fd in fds:
-        os.close(fd)
+_Usual = get_context("forkserver").Process
 
 
-class _Process(get_context("forkserver").Process):  # type: ignore[misc]
+class _Process(_Usual):  # type: ignore[misc,valid-type]
     """A process on our fork server."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In the worker it is one as usual: this module is not imported there."""
+        return object.__new__, (_Usual,), self.__dict__
 
     @staticmethod
     def _Popen(process_obj: Any) -> _Popen:  # noqa: N802

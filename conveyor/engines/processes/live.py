@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from conveyor.engines.base import Live
-from conveyor.engines.counters import Counted
+from conveyor.engines.counted import Counted
 from conveyor.engines.letters import Failures
 from conveyor.engines.processes.actor import Accounts
 from conveyor.engines.processes.cores import physical_cores
@@ -25,7 +25,8 @@ from conveyor.engines.pulling import Pulled, may_wait
 from conveyor.engines.running import measured_by, so_far
 from conveyor.engines.samples import Sample
 from conveyor.engines.stats import Placed, Stats, Width, account
-from conveyor.engines.tape import Lane, Tape, Traced
+from conveyor.engines.tape import Tape
+from conveyor.engines.traced import Lane, Traced
 from conveyor.errors import ResourceError, UsageError
 from conveyor.graph import ForkNode, Graph
 from conveyor.plan import Plan

@@ -19,7 +19,6 @@ import weakref
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import cache, lru_cache, partial
-from pathlib import Path
 from pickle import PickleBuffer
 from typing import Any, NamedTuple
 
@@ -60,6 +59,8 @@ Part = bytes | bytearray | memoryview
 
 def bound() -> int:
     """The most bytes that the arena of a pipeline may take: a quarter of the memory."""
+    from pathlib import Path  # slow to import, and workers do without
+
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with suppress(OSError, ValueError):  # it says "max" where there is no limit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from resource import RUSAGE_SELF, getrusage
 
-from conveyor.engines.counters import Counted
+from conveyor.engines.counted import Counted
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.recorder import Gauge, Glance
 from conveyor.plan import Plan

@@ -8,6 +8,7 @@ reaches the whole process group, and what becomes of it is for the parent to dec
 
 import atexit
 import errno
+import gc
 import importlib
 import os
 import signal
@@ -15,13 +16,12 @@ import sys
 import warnings
 from contextlib import suppress
 from multiprocessing import forkserver, reduction
-from pathlib import Path
 from socket import socket
 from time import monotonic, sleep
 from typing import Any
 
 from conveyor.engines.processes import worker
-from conveyor.engines.processes.launch import MODULES
+from conveyor.engines.processes.imports import MODULES
 
 __all__ = ["worker"]
 
@@ -32,10 +32,14 @@ signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 # it themselves that a process may be forked then.
 warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
 
+gc.disable()
 for _name in os.environ.pop(MODULES, "").split():
     # What is wrong with it, the worker will tell that imports it again.
     with suppress(BaseException):
         importlib.import_module(_name)
+# What is there now stays. A worker that looked for garbage in it would have copies of its pages.
+gc.freeze()
+gc.enable()
 
 
 _SERVER, _CALLER = os.getpid(), os.getppid()
@@ -49,8 +53,10 @@ def _clear_away() -> None:
     """
     told: Any = forkserver
     path = told._forkserver._forkserver_address
-    if os.getpid() != _SERVER or not path or not Path(path).exists() or not _is_orphan():
+    if os.getpid() != _SERVER or not path or not os.access(path, os.F_OK) or not _is_orphan():
         return
+    from pathlib import Path  # slow to import, and workers do without
+
     with suppress(OSError):
         Path(path).unlink()
         Path(path).parent.rmdir()

@@ -11,9 +11,12 @@ import os
 import signal
 import time
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
-from conveyor.engines.processes.launch import WorkerProcess
 from conveyor.engines.processes.recorder import Recorder
+
+if TYPE_CHECKING:
+    from conveyor.engines.processes.launch import WorkerProcess
 
 SIGNAL = signal.SIGRTMAX - 1
 """One that the user's code has hardly a use of its own for."""

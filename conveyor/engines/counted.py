@@ -1,0 +1,76 @@
+"""What a worker did in a run, as its counters tell it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from conveyor.engines.counters import (
+    ADDED,
+    BATCHES,
+    BLOCKED,
+    BUSY,
+    BYTES_IN,
+    BYTES_OUT,
+    CPU,
+    DEAD,
+    ELSEWHERE,
+    FIELDS,
+    FILTERED,
+    ITEMS,
+    OUT,
+    PEAK,
+    PICKLING,
+    QUEUED,
+    RETRIED,
+    SERVICE,
+    SKIPPED,
+    STARVED,
+    TIMES,
+    read,
+)
+from conveyor.engines.histogram import Histogram
+from conveyor.engines.stats import Figures
+
+
+class Counted(NamedTuple):
+    """What a worker did in a run, as two readings of its counters.
+
+    Attributes:
+        worker: its name.
+        element: the element that it belongs to.
+        process: the number of its process; -1 for the caller's.
+        before: a copy of the counters from when the run began; empty where the worker came later.
+        after: a copy of the counters from the end.
+    """
+
+    worker: str
+    element: str
+    process: int
+    before: bytes
+    after: bytes
+
+    def figures(self) -> Figures:
+        """What the counters say."""
+        before, after = read(self.before), read(self.after)
+        grown = [now - then for now, then in zip(after, before, strict=True)]
+        return Figures(
+            items_in=grown[ITEMS],
+            items_out=grown[OUT],
+            filtered=grown[FILTERED],
+            skipped=grown[SKIPPED],
+            dead=grown[DEAD],
+            added=grown[ADDED],
+            retried=grown[RETRIED],
+            batches=grown[BATCHES],
+            bytes_in=grown[BYTES_IN],
+            bytes_out=grown[BYTES_OUT],
+            busy=grown[BUSY] / 1e9,
+            starved=grown[STARVED] / 1e9,
+            blocked=grown[BLOCKED] / 1e9,
+            elsewhere=grown[ELSEWHERE] / 1e9,
+            pickling=grown[PICKLING] / 1e9,
+            cpu=grown[CPU] / 1e9,
+            queued=grown[QUEUED] / 1e9,
+            peak_memory=after[PEAK] << 10,
+            service=Histogram.of(grown[TIMES:FIELDS], grown[SERVICE] / 1e9),
+        )
