@@ -31,7 +31,6 @@ from multiprocessing.context import set_spawning_popen
 from multiprocessing.forkserver import ForkServer, read_signed
 from multiprocessing.popen_forkserver import Popen
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 from conveyor.engines.processes.descriptors import close_all, fill_standard_streams
@@ -157,7 +156,7 @@ _DEATH = (EOFError, ConnectionError, FileNotFoundError, ChildProcessError)
 """What talking to a fork server that has died, or is dying, raises."""
 
 
-_buried: list[int] = []
+_buried: set[int] = set()
 """Fork servers that are given up, and may not have ended yet."""
 
 _END_SECONDS = 1.0
@@ -178,19 +177,26 @@ def _bury(server: ForkServer) -> None:
         os.close(dead._forkserver_alive_fd)
         with suppress(OSError):
             Path(dead._forkserver_address).unlink()
-        _buried.append(dead._forkserver_pid)
-        _reap(_END_SECONDS)
+        _buried.add(dead._forkserver_pid)
+        _wait_for(dead._forkserver_pid)
+        _reap()
 
 
-def _reap(patience: float = 0.0) -> None:
-    """Leave no zombie of a fork server that was given up and has ended, or soon does."""
-    until = monotonic() + patience
-    while (ended := [pid for pid in _buried if _is_reaped(pid)]) or monotonic() < until:
-        for pid in ended:
-            _buried.remove(pid)
-        if not _buried:
-            return
-        sleep(0.001)
+def _wait_for(pid: int) -> None:
+    """Wait until a fork server that is dying is dead; for a moment, since it may live."""
+    with suppress(OSError):  # it has ended, and has been reaped
+        pidfd = os.pidfd_open(pid)
+        try:
+            _ends(pidfd, _END_SECONDS)
+        finally:
+            os.close(pidfd)
+
+
+def _reap() -> None:
+    """Leave no zombie of a fork server that was given up and has ended."""
+    for pid in list(_buried):
+        if _is_reaped(pid):
+            _buried.discard(pid)
 
 
 def _is_reaped(pid: int) -> bool:
@@ -354,14 +360,9 @@ class WorkerProcess:
         end of the fork server is waited for where it is not over.
         """
         process: Any = self._process  # whose popen is private
+        if _is_there(self.fd):
+            _wait_for(process._popen.server)
         with suppress(OSError):  # the fork server has reaped it, or another init will
-            server = os.pidfd_open(process._popen.server)
-            try:
-                if _is_there(self.fd):
-                    _ends(server, _END_SECONDS)
-            finally:
-                os.close(server)
-        with suppress(OSError):
             os.waitid(os.P_PIDFD, self.fd, os.WEXITED | os.WNOHANG)
 
     def cpu_seconds(self) -> float | None:
