@@ -6,7 +6,6 @@ import functools
 import inspect
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from itertools import islice
 from operator import attrgetter, length_hint
 from reprlib import Repr
@@ -97,9 +96,6 @@ class Stage:
         passes: what is no failure of the user's code, though it is raised in it.
     """
 
-    makes_ahead = False
-    """Whether the processor of the next run is built as soon as a run has ended."""
-
     def __init__(
         self,
         name: str,
@@ -113,8 +109,7 @@ class Stage:
         self._warm = warm
         self._passes = passes
         self._kept: dict[str, Any] = {}
-        self._next: Processor[Any, Any] | None = None
-        """That of the next run, where it is there already."""
+        self._first: Processor[Any, Any] | None = None
         self.processor: Processor[Any, Any]
         self._process: Callable[[Any], Any]
         self.seconds = 0.0
@@ -166,7 +161,7 @@ class Stage:
 
     def setup(self) -> None:
         """Build the processor and set it up, once."""
-        self.processor = self._next = self._make()
+        self.processor = self._first = self._make()
         if getattr(self.processor.setup, "__func__", None) is Processor.setup:
             return  # it does nothing: what it would set need not be looked for
         before = dict(instance_state(self.processor)) if self._warm else {}
@@ -183,24 +178,15 @@ class Stage:
 
     def begin(self) -> None:
         """Begin a run with the processor as it was built, and what ``setup`` set."""
-        self.processor = self._anew() if self._next is None else self._next
-        self._next = None
+        if self._first is not None:
+            self._first = None
+        else:
+            self.processor = self._make()
+            for name, value in self._kept.items():
+                object.__setattr__(self.processor, name, value)
         self.reset_account()
         self._process = self.processor.process
         self.emits = _is_generator(self._process)
-
-    def _anew(self) -> Processor[Any, Any]:
-        """A processor as it was built, with what ``setup`` set."""
-        processor = self._make()
-        for name, value in self._kept.items():
-            object.__setattr__(processor, name, value)
-        return processor
-
-    def end(self) -> None:
-        """A run has ended, and nobody waits for this stage now."""
-        if self.makes_ahead:
-            with suppress(ConveyorError):  # which the next run will meet
-                self._next = self._anew()
 
     def snapshot(self) -> Any:
         """The state of the processor, where it can tell it; else None."""

@@ -257,6 +257,33 @@ def test_a_warm_pipeline_counts_anew_and_keeps_what_setup_set(on):
     assert again == [(model, 1, cache), (model, 2, cache)]
 
 
+def test_a_warm_pipeline_builds_a_processor_when_its_run_begins_and_for_no_other(on, tmp_path):
+    price, loaded = tmp_path / "price", tmp_path / "loaded"
+
+    class Priced(Processor):
+        def __init__(self, price, loaded):
+            self.price, self.loaded = price, loaded
+
+        def __setstate__(self, state):
+            self.__dict__ |= state
+            self.now = self.price.read_text()
+            with self.loaded.open("a") as file:
+                file.write(self.now)
+
+        def process(self, item):
+            return self.now if hasattr(self, "now") else self.price.read_text()
+
+    price.write_text("0")
+    loaded.write_text("")
+    with (Feed() >> Priced(price, loaded)).open(**on) as live:
+        found = []
+        for run in "123":
+            found += live.run([None])
+            price.write_text(run)
+    assert found[1:] == ["1", "2"]
+    assert "3" not in loaded.read_text()
+
+
 def test_a_warm_pipeline_goes_on_after_a_run_that_failed(on):
     with (Feed() >> Processor(lambda item: 1 // item)).open(**on) as live:
         with pytest.raises(StageError):

@@ -10,7 +10,7 @@ from collections import Counter
 import psutil
 import pytest
 
-from conveyor import AUTO, Auto, Feed, Join, Pipe, Processor, Source, StageError
+from conveyor import AUTO, Auto, Feed, Join, Pipe, Processor, Source
 from conveyor.engines.processes.cores import physical_cores
 
 
@@ -158,33 +158,6 @@ def test_a_source_runs_in_its_own_process():
 def test_a_warm_pipeline_keeps_its_processes():
     with (Feed() >> Pid()).open() as live:
         assert live.run([1]) == live.run([1])
-
-
-class Brittle(Processor):
-    """Can be loaded so often; then what it needs is gone."""
-
-    def __init__(self, path, times):
-        self.path, self.times = path, times
-
-    def __setstate__(self, state):
-        self.__dict__.update(state)
-        with self.path.open("a") as file:
-            file.write("x")
-        if self.path.stat().st_size > self.times:
-            raise OSError("gone")
-
-    def process(self, item):
-        return item
-
-
-@pytest.mark.parametrize("times", [1, 2])
-def test_what_cannot_be_loaded_for_a_run_fails_that_run_and_none_before(tmp_path, times):
-    with (Feed() >> Brittle(tmp_path / "loads", times)).open() as live:
-        for run in range(times):
-            assert live.run([run]) == [run]
-        with pytest.raises(StageError, match="gone") as caught:
-            live.run([9])
-        assert caught.value.stage == "brittle"
 
 
 def test_a_source_starts_anew_in_each_run():

@@ -92,39 +92,3 @@ def test_the_item_that_failed_is_named_and_noted(items, taking, traced, data):
 
     assert caught.value.item == "1000"
     assert at[0] == index
-
-
-@given(st.integers(1, 5), st.booleans())
-def test_each_run_has_a_processor_of_its_own_built_ahead_or_not(runs, ahead):
-    built = []
-
-    def build():
-        built.append(Halve())
-        return built[-1]
-
-    stage = Stage("halve", build, warm=True, passes=Never)
-    stage.makes_ahead = ahead
-    stage.setup()
-    for run in range(1, runs + 1):
-        stage.begin()
-        assert (stage.processor is built[run - 1], len(built)) == (True, run)
-        stage.end()
-        assert len(built) == run + ahead
-
-
-def test_what_cannot_be_built_ahead_fails_the_run_that_needs_it():
-    left = [Halve()]
-
-    def build():
-        if not left:
-            raise StageError("halve", None, "OSError: gone", "")
-        return left.pop()
-
-    stage = Stage("halve", build, warm=True, passes=Never)
-    stage.makes_ahead = True
-    stage.setup()
-    stage.begin()
-    stage.end()
-
-    with pytest.raises(StageError, match="gone"):
-        stage.begin()

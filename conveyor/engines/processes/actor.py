@@ -472,8 +472,6 @@ class StageActor:
             end = yield from self._answer_all()
             self.has_left = end == LEAVE
             self._tell()
-            if self.stage is not None and not self.has_left:
-                self.stage.end()
             yield True
         while True:
             yield False
@@ -818,8 +816,6 @@ class SourceActor:
             yield from self.way_out.send(Frame(self.window.next_path(end=True), [], end=END))
             self._items = None
             self._tell()
-            if self.stage is not None:
-                self.stage.end()
             yield True
 
     def _send_all(self, items: Iterator[Any]) -> Coroutine:

@@ -131,7 +131,6 @@ class RestartableActor(StageActor):
                 self._progress.is_running = True
             yield from self._answer_all()
             self._tell()
-            self._stage.end()
             yield True
 
     def _recover(self) -> None:

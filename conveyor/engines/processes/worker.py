@@ -60,9 +60,6 @@ from conveyor.plan import Plan
 LEFT_SECONDS = 0.5
 """For so long a worker that has said goodbye may wait for what the user's code has left."""
 
-AHEAD_BYTES = 64 << 10
-"""A pickled processor that is larger waits to be loaded for the next run: it may take memory."""
-
 LOOK = 8
 """Steps after which a process that gets on looks for what has come: to look takes as long as a
 small step."""
@@ -482,7 +479,6 @@ class _Worker:
             at=self._recorder.fields,
             restarts=planned.restarts > 0,
         )
-        stage.makes_ahead = orders.warm and len(data) <= AHEAD_BYTES
         self._stages.append(stage)
         return stage
 
