@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from typing import NamedTuple, Protocol, overload
+from typing import Any, NamedTuple, Protocol, cast, overload
 
 PERIOD = 0.1
 """Seconds from one sample to the next, at first."""
@@ -114,6 +114,21 @@ class Course(Sequence[Sample]):
 
     def __iter__(self) -> Iterator[Sample]:
         return iter(self._all)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Course | tuple):
+            return NotImplemented
+        return self._all == tuple(cast("Sequence[Sample]", other))
+
+    def __hash__(self) -> int:
+        return hash(self._all)
+
+    def __repr__(self) -> str:
+        return repr(self._all)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As the samples: what works the last one out need not travel."""
+        return tuple, (self._all,)
 
 
 class Sampler:

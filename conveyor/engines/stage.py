@@ -442,7 +442,7 @@ SAMPLE = 64
 timed."""
 
 MANY = 1024
-"""Items come in batches so large only where each takes the slowest stage less than 1 us."""
+"""Items come in batches so large only where each takes the slowest stage some 10 us or less."""
 
 STRIDE = 64
 """How many of them are noted at once."""

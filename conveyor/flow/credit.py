@@ -3,6 +3,9 @@
 That is backpressure. The receiver gives a credit back when it takes a frame into work (or into
 a join that waits for others), not when the frame arrives: granting on arrival lets a fast
 sender fill the queue, and every result is still right.
+
+A balanced fork chooses by them, too. Where it does, a credit goes back when the frame is done, so
+that a branch at work does not look like one that waits for work.
 """
 
 from __future__ import annotations
@@ -23,26 +26,26 @@ next one, see :data:`Due`. So its bytes must not be what the next one waits for.
 """
 
 
-AHEAD_SECONDS = 0.02
-"""Work that a balanced fork lets wait on a branch where others may be free sooner."""
+AHEAD_SECONDS = 0.04
+"""Work that a balanced fork gives a branch, where others may be free sooner: what is in work there
+and, since full batches are worth less than half of this, one batch that waits."""
 
-Due = Literal["now", "last", "later"]
-"""When a credit has to go back: at once; at once where nothing else waits on the link, so that the
-sender knows in time that it can be short of work; or along with the next."""
+Due = Literal["now", "done", "later"]
+"""When a credit has to go back: when the frame is taken into work; when it is done; or along with
+the credit of the next one."""
 
 
 _TOGETHER = FRAMES // 2
 
 
-def is_due(due: Due, owed: int, there: int) -> bool:
-    """Whether credit goes back now.
+def is_due(due: Due, owed: int) -> bool:
+    """Whether what is owed goes back with a credit that is given now.
 
     Args:
-        due: what the link asks for.
-        owed: the frames whose credit has not gone back.
-        there: the frames of the link that wait for the receiver.
+        due: when that credit has to go back.
+        owed: the frames whose credit has not gone back, this one among them.
     """
-    return due == "now" or owed >= _TOGETHER or (due == "last" and not there)
+    return due != "later" or owed >= _TOGETHER
 
 
 class Credit:
@@ -95,12 +98,17 @@ class Credit:
 
     @property
     def expected(self) -> float:
-        """Seconds that the receiver is expected to take for what is on the link."""
+        """Seconds that the receiver is expected to take for what it has not given credit for."""
         return self.items * self.service
 
     def is_ahead(self, items: int) -> bool:
-        """Whether the receiver has so much waiting that so many more items can stay here."""
-        return bool(self._sent) and self.expected + items * self.service > AHEAD_SECONDS
+        """Whether the receiver has so much to do that so many more items can stay here.
+
+        As long as nobody knows how long its first frame takes, that is enough.
+        """
+        if not self._sent:
+            return False
+        return not self.service or self.expected + items * self.service > AHEAD_SECONDS
 
     @property
     def in_flight(self) -> int:

@@ -166,7 +166,7 @@ class Outlet:
         """Let the branches with these slots take frames: by new links, with fresh credit."""
         for fork, branch in self._with(slots):
             for leaf in leaves(fork.branches[branch]):
-                leaf.credit = Credit(leaf.credit.capacity, leaf.credit.frames)
+                leaf.credit = leaf.credit.renewed()
             for inner in _forks(fork.branches[branch]):
                 inner.turn = 0
             fork.taking = sorted([*fork.taking, branch])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from multiprocessing import Pipe
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,27 +67,63 @@ def send(sender, credit, frames):
         credit.send(1, 1)
 
 
-@given(st.lists(st.integers(1, FRAMES), min_size=1, max_size=5))
-def test_a_branch_that_takes_the_last_frame_that_waits_has_given_all_its_credit_back(bursts):
-    with channel() as (sender, credit, receiver, arrived, deliver):
-        for frames in bursts:
-            send(sender, credit, frames)
+@pytest.mark.parametrize("due", ["now", "done"])
+def test_a_credit_that_is_due_goes_back_at_once_with_all_that_are_owed(due):
+    with channel() as (sender, credit, receiver, _, deliver):
+        send(sender, credit, 3)
+        deliver()
+        on_the_link = []
+        for one in (due, "later", due):
+            receiver.grant(0.001, one)
             deliver()
-            for _ in range(frames):
-                assert credit.in_flight > 0
-                receiver.grant(0.001, "last")
+            on_the_link.append(credit.in_flight)
+        assert on_the_link == [2, 2, 0]
+
+
+def test_what_is_written_to_an_end_that_is_closed_goes_nowhere(tmp_path):
+    with channel() as (sender, credit, receiver, _, deliver):
+        send(sender, credit, 2)
+        deliver()
+        number = receiver.fd
+        receiver.close()
+        file = os.open(tmp_path / "of the user", os.O_CREAT | os.O_RDWR)
+        if file != number:
+            os.dup2(file, number)
+            os.close(file)
+        try:
+            receiver.grant(0.001, "now")
+            receiver.grant(0.001, "now")
+        finally:
+            os.close(number)
+        assert (tmp_path / "of the user").read_bytes() == b""
+
+
+def test_a_frame_that_is_refused_leaves_those_behind_it_whole():
+    with channel() as (sender, credit, receiver, arrived, deliver):
+        take, left = receiver._receive, [KeyboardInterrupt, ValueError]
+
+        def refuse(frame):
+            if left:
+                raise left.pop()
+            take(frame)
+
+        receiver._receive = refuse
+        send(sender, credit, FRAMES)
+        for error in (ValueError, KeyboardInterrupt):
+            with pytest.raises(error):
                 deliver()
-            assert credit.in_flight == 0
-        assert len(arrived) == sum(bursts)
+            send(sender, credit, 1)
+        deliver()
+        assert len(arrived) == FRAMES
 
 
-def test_while_others_wait_two_credits_go_back_together():
+def test_credits_that_nobody_waits_for_go_back_together():
     with channel() as (sender, credit, receiver, _, deliver):
         send(sender, credit, FRAMES)
         deliver()
         on_the_link = []
         for _ in range(FRAMES):
-            receiver.grant(0.001, "last")
+            receiver.grant(0.001, "later")
             deliver()
             on_the_link.append(credit.in_flight)
         assert on_the_link == [4, 2, 2, 0]

@@ -227,6 +227,8 @@ class RunningFork:
         is_traced = how == "ordered" or (how == "zip" and is_outermost)
         self.asks = numbered or (is_traced and fork.kind == "replicated")
         links = [LinkOut(n, Credit(frames=10**9)) for n in range(len(fork.branches))]
+        for link in links:
+            link.credit.service = 1e-12  # else a fork would wait for the first to be done
         if fork.kind == "replicated":
             self.outlet = Outlet(Replicate(links, is_traced, numbered))
         else:

@@ -44,7 +44,9 @@ def laid(shape: Shape, frames: int, numbers: Iterator[int] | None = None) -> Rou
     """The way out of that shape, its links numbered from left to right."""
     numbers = count() if numbers is None else numbers
     if isinstance(shape, Leaf):
-        return LinkOut(next(numbers), Credit(shape.capacity, frames))
+        link = LinkOut(next(numbers), Credit(shape.capacity, frames))
+        link.credit.service = 1e-12  # else a balanced fork would wait for the first to be done
+        return link
     branches = tuple(laid(branch, frames, numbers) for branch in shape.branches)
     if shape.kind == "replicated":
         return Replicate(branches, shape.traced, shape.in_turn)

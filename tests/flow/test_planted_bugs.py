@@ -51,8 +51,8 @@ def bug(*found_by):
 def credit_is_given_back_on_arrival(monkeypatch):
     begin = actor.WayInEnd.__init__
 
-    def hasty(self, *arguments):
-        begin(self, *arguments)
+    def hasty(self, *arguments, **options):
+        begin(self, *arguments, **options)
         self._holds = True
 
     monkeypatch.setattr(actor.WayInEnd, "__init__", hasty)
@@ -123,7 +123,7 @@ def a_balanced_fork_takes_a_branch_that_is_full(monkeypatch):
 
     def blind(way, frame):
         if isinstance(way, route.LinkOut):
-            return way.credit.expected, way.credit.in_flight
+            return 0.0, way.credit.in_flight
         return waiting(way, frame)
 
     monkeypatch.setattr(route, "_waiting", blind)

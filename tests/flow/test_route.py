@@ -18,8 +18,11 @@ from tests.flow.routes import forks_to, laid, links_of, shapes
 pytestmark = pytest.mark.quick
 
 
-def links(*frames):
-    return [LinkOut(number, Credit(frames=room)) for number, room in enumerate(frames)]
+def links(*frames, service=1e-6):
+    found = [LinkOut(number, Credit(frames=room)) for number, room in enumerate(frames)]
+    for leaf in found:
+        leaf.credit.service = service
+    return found
 
 
 def batch(number, items=(), *, end=0):
@@ -258,6 +261,16 @@ def test_slow_items_stay_where_any_branch_can_get_them():
     outlet = Outlet(Balance(branches, (0, 1)))
 
     assert [len(outlet.offer(batch(number, "a"))) for number in range(3)] == [1, 1, 0]
+
+
+def test_a_branch_gets_no_second_frame_before_it_is_known_how_long_the_first_takes():
+    branches = links(9, 9, service=0.0)
+    outlet = Outlet(Balance(branches, (0, 1)))
+
+    assert [len(outlet.offer(batch(number, "a"))) for number in range(3)] == [1, 1, 0]
+    branches[1].credit.taken(1, 0.001)
+    assert by_link(outlet.advance()) == [(1, ["a"])]
+    assert by_link(outlet.offer(batch(3, "b"))) == [(1, ["b"])]
 
 
 def test_a_frame_waits_for_the_first_branch_that_has_room():

@@ -318,9 +318,18 @@ class WayInEnd:
 
     A join that matches or reorders gives credit back at once: what it holds is bounded by the
     window, and a join that waits for one branch must not hold up another.
+
+    Args:
+        name: the element that reads.
+        way: where its frames come from.
+        channels: those of the plan.
+        works: whether to read a frame is to begin to work on it, and the next read, or
+            :meth:`settle`, says that this is done.
     """
 
-    def __init__(self, name: str, way: WayIn, channels: tuple[Channel, ...]) -> None:
+    def __init__(
+        self, name: str, way: WayIn, channels: tuple[Channel, ...], *, works: bool = True
+    ) -> None:
         self.name = name
         self.join = way.join
         self._numbers = {channel: number for number, channel in enumerate(way.channels)}
@@ -328,9 +337,12 @@ class WayInEnd:
         self._holds = not isinstance(self._joiner, Interleave)
         self.ends: dict[int, Lower] = {}
         self.ready: deque[tuple[Frame, Lower | None, Due]] = deque()
+        is_work = works and not self._holds
         self._due: dict[int, Due] = {
-            channel: when_due(channels[channel]) for channel in way.channels
+            channel: when_due(channels[channel], is_work=is_work) for channel in way.channels
         }
+        self._in_work: Lower | None = None
+        """Where the frame came from that was taken last, if its credit is due when it is done."""
         self.memory: Memory | None = None
         self.note_load: Callable[[int], None] | None = None
         """Notes that so many items are about to be loaded, and"""
@@ -363,7 +375,9 @@ class WayInEnd:
         lower: Lower | None = self.ends[channel]
         if self.memory is not None and is_parcel(frame.payload):
             frame.payload = Parcel.received(self.memory, frame.payload)
-        due = "now" if frame.size > BYTES // FRAMES else self._due[channel]
+        due = self._due[channel]
+        if due == "later" and frame.size > BYTES // FRAMES:
+            due = "now"
         if lower is not None and (self._holds or frame.end):
             lower.grant(self.service, due)
             lower = None
@@ -382,11 +396,21 @@ class WayInEnd:
             self.ready.append((one, lower, due))
 
     def take(self) -> Frame:
-        """The next frame, and its credit back to where it came from."""
+        """The next frame, and its credit back to where it came from, if it is due already."""
         frame, lower, due = self.ready.popleft()
-        if lower is not None:
+        if self._in_work is not None:
+            self.settle()
+        if due == "done":
+            self._in_work = lower
+        elif lower is not None:
             lower.grant(self.service, due)
         return frame
+
+    def settle(self) -> None:
+        """What was taken is done: give the credit back that waited for that."""
+        lower, self._in_work = self._in_work, None
+        if lower is not None:
+            lower.grant(self.service, "done")
 
     def account(self, accounts: Accounts) -> None:
         """Tell what a zip did, and begin anew."""
@@ -398,11 +422,18 @@ class WayInEnd:
             join.reset_account()
 
 
-def when_due(channel: Channel) -> Due:
-    """When the credit of a frame has to go back, where the frame is small."""
+def when_due(channel: Channel, *, is_work: bool) -> Due:
+    """When the credit of a frame has to go back, where the frame is small.
+
+    Args:
+        channel: what it comes by.
+        is_work: whether to take it is to begin to work on it.
+    """
     if channel.capacity is not None:
         return "now"  # the sender may be waiting for this one
-    return "last" if channel.is_chosen else "later"
+    if channel.is_chosen:
+        return "done" if is_work else "now"
+    return "later"
 
 
 def joiner(way: WayIn, channels: tuple[Channel, ...]) -> Joiner:
@@ -508,6 +539,7 @@ class StageActor:
             self.stage.begin()
 
     def _arrival(self) -> Coroutine:
+        self.way_in.settle()
         self._gauge.enter(STARVED)
         while not self.way_in.ready:
             yield False
@@ -555,6 +587,7 @@ class StageActor:
         yield from self._finish(stage, frame, family)
 
     def _relay(self, frame: Frame, family: _Family) -> Coroutine:
+        self.way_in.service = self.way_out.outlet.service
         self._gauge.gave(frame.count)
         if not frame.end:
             yield from self.way_out.send(frame)
@@ -905,7 +938,7 @@ class Sink:
     """Where frames come out: in the caller's process."""
 
     def __init__(self, planned: PlannedWorker, channels: tuple[Channel, ...]) -> None:
-        self.way_in = WayInEnd(planned.element, planned.way_in, channels)
+        self.way_in = WayInEnd(planned.element, planned.way_in, channels, works=False)
         self.gauge = Gauge.alone()
         self._completion = Completion()
         self._pace = Pace()

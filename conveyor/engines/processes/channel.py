@@ -138,6 +138,8 @@ class _Writer:
 
     def write(self, *parts: bytes | bytearray) -> bool:
         """Write ``parts`` as far as they fit; return whether nothing waits."""
+        if self.is_broken:
+            return True  # and what is closed may be somebody else's by now
         if not self._waiting and len(parts[-1]) <= _SMALL:
             parts = (self._try(b"".join(parts)),)
             if not parts[0]:
@@ -287,8 +289,6 @@ class FrameReceiver(_PipeEnd):
     ) -> None:
         super().__init__(connection, poller)
         self._receive = receive
-        self._there = 0
-        """Frames that have come, and whose credit has not been given back."""
         self._owed = 0
         self._room = _READ
         self._rest = b""
@@ -304,9 +304,8 @@ class FrameReceiver(_PipeEnd):
             service: seconds per item.
             due: when it has to go.
         """
-        self._there -= 1
         self._owed += 1
-        if is_due(due, self._owed, self._there):
+        if is_due(due, self._owed):
             owed, self._owed = self._owed, 0
             self.write(CREDIT.pack(owed, service))
 
@@ -339,20 +338,21 @@ class FrameReceiver(_PipeEnd):
 
     def _parse(self, data: bytes) -> None:
         at, there = 0, len(data)
-        while there - at >= _HEAD:
-            size, address_size, count = HEADER.unpack_from(data, at)
-            start = at + _HEAD + address_size
-            end = start + size
-            if end > there:
-                if size > _LARGE and there >= start:
-                    self._begin_large(data[at + _HEAD : start], count, data[start:], size)
-                    at = there
-                break
-            frame = frame_of(data[at + _HEAD : start], count, data[start:end])
-            at = end
-            self._there += 1
-            self._receive(frame)
-        self._rest = data[at:]
+        try:
+            while there - at >= _HEAD:
+                size, address_size, count = HEADER.unpack_from(data, at)
+                start = at + _HEAD + address_size
+                end = start + size
+                if end > there:
+                    if size > _LARGE and there >= start:
+                        self._begin_large(data[at + _HEAD : start], count, data[start:], size)
+                        at = there
+                    break
+                frame = frame_of(data[at + _HEAD : start], count, data[start:end])
+                at = end
+                self._receive(frame)
+        finally:  # so that one that is refused leaves the next whole
+            self._rest = data[at:]
 
     def _begin_large(self, address: bytes, count: int, begun: bytes, size: int) -> None:
         """A large frame is read straight to its place, rather than through the buffer."""
@@ -376,7 +376,6 @@ class FrameReceiver(_PipeEnd):
             self._large = (address, count, payload, have + got)
             return
         self._large = None
-        self._there += 1
         self._receive(frame_of(address, count, payload))
 
 

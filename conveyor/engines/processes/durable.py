@@ -63,7 +63,9 @@ class Bell:
             self.close()
 
     def ring(self) -> None:
-        """Wake the other side. A pipe that is full will wake it, too."""
+        """Wake the other side, if it is there. A pipe that is full will wake it, too."""
+        if self._connection.closed:
+            return
         with suppress(OSError):
             os.write(self.fd, _BELL)
 
@@ -182,7 +184,10 @@ class DurableReceiver:
         """Go on where the worker before was when it last committed."""
         self._is_open = True
         self._position = self._done = position
-        _, self._taken, _ = self._log.words()
+        _, taken, service = self._log.words()
+        self._taken = max(taken, position)
+        # What was done has no other to give its credit back.
+        self._log.take(self._taken, service)
         self._bell.ring()  # the worker before may have died between its word and its bell
 
     def look(self) -> None:
@@ -216,7 +221,7 @@ class DurableReceiver:
         self._log.take(position, service)
         self._free()
         self._owed += 1
-        if is_due(due, self._owed, len(self._ungranted)):
+        if is_due(due, self._owed):
             self._owed = 0
             self._bell.ring()
 

@@ -64,7 +64,7 @@ class _Server(ForkServer):
 def _start_resource_tracker() -> None:
     """Start what multiprocessing clears up with, unless it runs, and let it be in no hurry.
 
-    Nobody waits for it, and it would take the core on which the fork server is to start.
+    It would take the core on which the fork server is to start, and it has next to nothing to do.
     """
     tracker: Any = resource_tracker._resource_tracker
     is_ours = tracker._pid is None
@@ -163,11 +163,15 @@ _END_SECONDS = 1.0
 """How long one that is dying may take to be dead."""
 
 
-def _bury(server: ForkServer) -> None:
+def _bury(server: ForkServer, error: Exception) -> None:
     """Forget a fork server that has died, and leave neither a zombie nor a descriptor of it.
 
     It may live: where its socket has been removed, nobody can reach it, and it ends by itself with
     the last of its workers.
+
+    Args:
+        server: the fork server.
+        error: what talking to it raised.
     """
     with _lock:
         if _servers.get(os.getpid()) is not server:
@@ -178,8 +182,9 @@ def _bury(server: ForkServer) -> None:
         with suppress(OSError):
             Path(dead._forkserver_address).unlink()
         _buried.add(dead._forkserver_pid)
+    if not isinstance(error, FileNotFoundError):
         _wait_for(dead._forkserver_pid)
-        _reap()
+    _reap()
 
 
 def _wait_for(pid: int) -> None:
@@ -227,8 +232,8 @@ class _Popen(Popen):
         with stream.getbuffer() as orders:
             try:
                 self._begin(server, orders)
-            except _DEATH:
-                _bury(server)
+            except _DEATH as error:
+                _bury(server, error)
                 self._begin_anew(orders)
 
     def _begin_anew(self, orders: memoryview) -> None:
@@ -236,8 +241,8 @@ class _Popen(Popen):
         server = fork_server()
         try:
             self._begin(server, orders)
-        except _DEATH:
-            _bury(server)
+        except _DEATH as error:
+            _bury(server, error)
             raise
 
     def _begin(self, server: ForkServer, orders: memoryview) -> None:

@@ -32,14 +32,12 @@ signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 # it themselves that a process may be forked then.
 warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
 
-gc.disable()
 for _name in os.environ.pop(MODULES, "").split():
     # What is wrong with it, the worker will tell that imports it again.
     with suppress(BaseException):
         importlib.import_module(_name)
 # What is there now stays. A worker that looked for garbage in it would have copies of its pages.
 gc.freeze()
-gc.enable()
 
 
 _SERVER, _CALLER = os.getpid(), os.getppid()

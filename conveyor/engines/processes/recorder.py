@@ -58,7 +58,7 @@ _WORKERS = 32
 """Bits of the field that says which worker loads a batch; the ones above say how many items."""
 
 _TIMED = 8
-"""The fields of a gauge that a look at the load needs are the first ones."""
+"""The first fields of a gauge tell what was taken, and when; the others what became of it."""
 
 _CLOCK = struct.Struct("Q")
 
@@ -251,7 +251,7 @@ class Gauge:
         self._fields.release()
 
     def copy(self) -> bytes:
-        """All of its counters, and the time; `counters.Counted` reads them."""
+        """All of its counters, and the time; `Counted` reads them."""
         # What went on first: nobody is to see more of it than of what was taken, before it.
         rest = bytes(self._fields[_TIMED:])
         return bytes(self._fields[:_TIMED]) + rest + _CLOCK.pack(perf_counter_ns())
