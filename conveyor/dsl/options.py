@@ -34,7 +34,13 @@ def _is_count(value: object) -> bool:
 def _is_seconds(value: object) -> bool:
     if value is None:
         return True
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return 0 < value <= _LONGEST
+
+
+_LONGEST = 10**9
+"""Seconds, of which the clocks of the system know no more than some ten times as many."""
 
 
 _CHECKS: Mapping[str, tuple[Callable[[object], bool], str]] = {
@@ -44,7 +50,7 @@ _CHECKS: Mapping[str, tuple[Callable[[object], bool], str]] = {
         lambda value: isinstance(value, str) and value in get_args(OnError),
         " or ".join(map(repr, get_args(OnError))),
     ),
-    "timeout": (_is_seconds, "seconds above 0, or None"),
+    "timeout": (_is_seconds, "seconds above 0, up to 10**9, or None"),
     "restarts": (_is_count, "an int of 0 or more"),
 }
 

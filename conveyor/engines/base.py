@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
@@ -213,6 +214,8 @@ class Live(ABC, Generic[Out_co]):
         progress: Progress,
     ) -> _Task:
         """What a run is to do; what does not fit is refused."""
+        if not (trace is None or isinstance(trace, (str, PathLike))):
+            raise UsageError(f"trace takes the path of a file, or None, not {trace!r}")
         path = None if trace is None else Path(trace).absolute()
         if path is not None:
             from conveyor.engines.files import see_that_writable
@@ -301,6 +304,11 @@ class Live(ABC, Generic[Out_co]):
                 for batch in batches:
                     self._given += len(batch)
                     yield batch
+                    if self._is_closed:
+                        raise UsageError(
+                            "this pipeline was closed before its stream came to the end; use up "
+                            "the stream inside of the with statement"
+                        )
             self._stats = self._account(time.perf_counter() - self._started, self._given)
             excess = task.failures.excess(self._stats.total.items_in, at_end=True)
             if excess is not None:

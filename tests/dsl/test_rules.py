@@ -600,6 +600,8 @@ def test_a_capacity_is_an_int_of_one_or_more(capacity):
         {"timeout": -1.5},
         {"timeout": "1"},
         {"timeout": float("nan")},
+        {"timeout": float("inf")},
+        {"timeout": 1e10},
         {"restarts": "many"},
         {"on_error": np.arange(3)},
     ],

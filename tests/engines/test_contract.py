@@ -308,6 +308,19 @@ def test_one_run_at_a_time(on):
         assert list(first) == [3]
 
 
+def test_a_stream_that_outlives_its_pipeline_says_so(on):
+    with (Feed() >> Add(1)).open(**on) as live:
+        outputs = live.stream(itertools.count())
+        assert next(outputs) == 1
+    with pytest.raises(UsageError, match="closed before its stream came to the end"):
+        sum(outputs)
+
+
+def test_a_trace_goes_to_a_path(on):
+    with pytest.raises(UsageError, match="trace takes the path of a file, or None, not 1"):
+        (Feed() >> Add(1)).run([1], trace=1, **on)
+
+
 def test_a_closed_pipeline_says_so(on):
     with (Feed() >> Add(1)).open(**on) as live:
         live.run([1])

@@ -509,6 +509,38 @@ def test_a_second_ctrl_c_does_not_wait_for_teardown(tmp_path):
     assert ended.left == []
 
 
+@pytest.mark.parametrize("which", [1, 2, 3])
+def test_ctrl_c_while_workers_are_let_go_leaves_nothing(tmp_path, which):
+    script = Script(
+        tmp_path,
+        f"""
+        from conveyor.engines.processes.launch import _Process
+
+        join, joined = _Process.join, itertools.count(1)
+
+        def interrupted(process, timeout=None):
+            if next(joined) == {which}:
+                os.kill(os.getpid(), signal.SIGINT)
+            return join(process, timeout)
+
+        def descriptors():
+            return len(os.listdir("/proc/self/fd"))
+
+        pipeline = Processor(note) >> Processor(note) >> Processor(note)
+        pipeline.run([1])
+        before = descriptors()
+        _Process.join = interrupted
+        try:
+            pipeline.run([1])
+        except KeyboardInterrupt:
+            print("told", descriptors() - before)
+        """,
+    )
+    ended = script.end()
+    assert (ended.out, ended.err) == ("told 0\n", "")
+    assert ended.left == []
+
+
 @pytest.mark.parametrize("at_start", range(3))
 def test_ctrl_c_during_the_start_leaves_nothing(tmp_path, at_start):
     script = Script(tmp_path, RUNNING.format(how=IN_PYTHON))

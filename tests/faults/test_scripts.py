@@ -125,6 +125,35 @@ def test_classes_of_a_script_may_have_private_slots(tmp_path):
     assert (ended.err, ended.out) == ("", "[(4, -4), (5, -5)]\n")
 
 
+def test_classes_of_a_script_may_be_named_tuples(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        from typing import NamedTuple
+
+        class Point(NamedTuple):
+            x: int
+            y: int = 5
+            def sum(self):
+                return self.x + self.y
+
+        class Near(Point):
+            __slots__ = ()
+
+        def found(point):
+            return point.sum(), hasattr(point, "__dict__"), Near(*point)
+
+        for told in (Processor(lambda x: Point(x)) >> Processor(found)).run(range(2)):
+            print(told, type(told[-1]) is Near)
+        """,
+    )
+    assert ended.err == ""
+    assert ended.out.splitlines() == [
+        "(5, False, Near(x=0, y=5)) True",
+        "(6, False, Near(x=1, y=5)) True",
+    ]
+
+
 def test_a_class_of_a_script_that_can_not_be_built_anew_is_told(tmp_path):
     ended = run(
         tmp_path,

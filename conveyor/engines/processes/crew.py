@@ -940,8 +940,9 @@ class Crew:
         while self._hands:
             hand = next(reversed(self._hands.values()))
             hand.process.wait(None)
-            hand.close()
+            # First, for where this is interrupted it is done once more.
             del self._hands[hand.number]
+            hand.close()
         for end in self._ends:
             end.close()
         self._ends.clear()

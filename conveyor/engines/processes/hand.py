@@ -85,9 +85,10 @@ class Hand:
             undo.callback(self._connection.close)
             name = plan.workers[self.workers[0]].name
             self.process = WorkerProcess(main, f"conveyor-{name}", theirs)
-            undo.pop_all()
-        self.fd = self.process.fd
-        self._oom, self._oom_counter = oom, oom.started(self.process.pid)
+            undo.callback(self.process.close)
+            self.fd = self.process.fd
+            self._oom, self._oom_counter = oom, oom.started(self.process.pid)
+            self._resources = undo.pop_all()
         self._control: MessageEnd | None = None
 
     def host(self, plan: Plan) -> None:
@@ -223,15 +224,11 @@ class Hand:
         return name, f"one of a batch of {count}, as they were loaded"
 
     def close(self) -> None:
-        """Close all that belongs to a process that has ended."""
+        """Close all that belongs to a process that has ended, once, whatever interrupts it."""
         self._poller.drop(self)
-        os.close(self._memory)
-        self.recorder.close()
-        self.process.close()
         if self._control is not None:
             self._control.close()
-        else:
-            self._connection.close()
+        self._resources.close()
 
 
 def _how(code: int | None) -> str:

@@ -135,21 +135,23 @@ def _find_a_folder_for_sockets() -> None:
         ResourceError: there is none.
     """
     told: Any = process.current_process()
-    if not os.path.isdir(told._config.get("tempdir") or ""):  # noqa: PTH112
+    with _lock:  # for what tempfile has found is the same for all threads
+        if os.path.isdir(told._config.get("tempdir") or ""):  # noqa: PTH112
+            return
         told._config["tempdir"] = None
-    before = tempfile.tempdir
-    try:
-        if len(os.fsencode(tempfile.gettempdir())) + _ITS_FOLDERS > _SOCKET:
-            tempfile.tempdir = "/var/tmp"
+        before = tempfile.tempdir
         try:
-            util.get_temp_dir()
-        except OSError:
-            tempfile.tempdir = None  # it is looked for anew
-            util.get_temp_dir()
-    except OSError as error:
-        raise no_folder(error) from error
-    finally:
-        tempfile.tempdir = before
+            if len(os.fsencode(tempfile.gettempdir())) + _ITS_FOLDERS > _SOCKET:
+                tempfile.tempdir = "/var/tmp"
+            try:
+                util.get_temp_dir()
+            except OSError:
+                tempfile.tempdir = None  # it is looked for anew
+                util.get_temp_dir()
+        except OSError as error:
+            raise no_folder(error) from error
+        finally:
+            tempfile.tempdir = before or tempfile.tempdir
 
 
 _DEATH = (EOFError, ConnectionError, FileNotFoundError, ChildProcessError)
@@ -376,12 +378,14 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Forget the process, which has ended."""
-        self._process.join(1)
-        if self._process.exitcode == _UNKNOWN:
-            self._reap()
-        os.close(self.fd)
-        with suppress(ValueError):  # the fork server has not told yet how it ended
-            self._process.close()
-        # Freed now: multiprocessing keeps a weak set of these, which fails while the
-        # interpreter is torn down.
-        del self._process
+        try:
+            self._process.join(1)
+            if self._process.exitcode == _UNKNOWN:
+                self._reap()
+        finally:
+            os.close(self.fd)
+            with suppress(ValueError):  # the fork server has not told yet how it ended
+                self._process.close()
+            # Freed now: multiprocessing keeps a weak set of these, which fails while the
+            # interpreter is torn down.
+            del self._process

@@ -7,7 +7,7 @@ import resource
 import weakref
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
-from multiprocessing import util
+from multiprocessing import current_process, util
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,11 @@ class Processes(Live[Any]):
         """
         if self._pid != os.getpid():
             raise UsageError(f"this pipeline belongs to process {self._pid}; open one in this one")
+        if current_process().daemon:
+            raise UsageError(
+                "this process is a daemon, as the workers of multiprocessing.Pool are, and may "
+                "start no others: use concurrent.futures.ProcessPoolExecutor, or engine='inline'"
+            )
         if self._crew is None and not self._is_closed:
             try:
                 self._crew = self._new_crew()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from conveyor.log import loaded
@@ -88,6 +90,7 @@ def redirect(emit: Callable[[int, str], None], held: Hold) -> Callable[[], None]
     # Kept here, for the user may take them off.
     streams: list[Any] = [out.buffer, err.buffer]
     sys.stdout, sys.stderr = out, err
+    os.register_at_fork(after_in_child=partial(_leave, out, err))
     if (logger := loaded()) is not None:
         # The sinks of the fork server write to its own stream.
         logger.remove()
@@ -98,6 +101,14 @@ def redirect(emit: Callable[[int, str], None], held: Hold) -> Callable[[], None]
             stream.drain()
 
     return drain
+
+
+def _leave(out: io.TextIOWrapper, err: io.TextIOWrapper) -> None:
+    """In a process that the user's code has forked: what carries the lines is not its own."""
+    if sys.stdout is out:
+        sys.stdout = open(1, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    if sys.stderr is err:
+        sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
 def show(stream: int, text: str) -> None:

@@ -20,14 +20,15 @@ from socket import socket
 from time import monotonic, sleep
 from typing import Any
 
-from conveyor.engines.processes import worker
+from conveyor.engines.processes import stop, worker
 from conveyor.engines.processes.imports import MODULES
 
 __all__ = ["worker"]
 
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-# It was blocked up to now, see `launch`, and what comes of that goes to nobody.
-signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+stop.ignore_interrupts()
+# It was blocked up to now, see `launch`, and what comes of that goes to nobody. What the caller has
+# blocked was for a thread of its own.
+signal.pthread_sigmask(signal.SIG_SETMASK, ())
 # Some packages start threads when they are imported, numpy's linear algebra for one. They see to
 # it themselves that a process may be forked then.
 warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)

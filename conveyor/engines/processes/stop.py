@@ -18,6 +18,18 @@ TIMES = 50
 """So often, at most, since it may be swallowed once more."""
 
 
+def ignore_interrupts() -> None:
+    """Let Ctrl-C pass by this process, but not by programs that the user's code starts.
+
+    A handler is not inherited by them; that a signal is ignored is.
+    """
+    signal.signal(signal.SIGINT, _nothing)
+
+
+def _nothing(*_: object) -> None:
+    """What becomes of a run that is interrupted is for the caller to decide."""
+
+
 class Stopped(BaseException):
     """The worker has been told to stop; raised wherever it is, inside of ``armed()``."""
 
@@ -27,11 +39,15 @@ class StopSignal:
 
     def __init__(self) -> None:
         self._held = 1
+        self._mask = threading.local()
         self.has_come = False
 
     def install(self) -> None:
         """Listen from now on."""
         signal.signal(signal.SIGTERM, self._on_signal)
+        os.register_at_fork(
+            before=self._hold_back, after_in_parent=self._let_come, after_in_child=self._leave
+        )
         report = sys.unraisablehook
 
         def on_unraisable(unraisable: Any) -> None:
@@ -41,6 +57,19 @@ class StopSignal:
                 report(unraisable)
 
         sys.unraisablehook = on_unraisable
+
+    def _hold_back(self) -> None:
+        """The user's code forks: a signal to the new process is not for us, and not to be lost."""
+        self._mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def _let_come(self) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask.before)
+
+    def _leave(self) -> None:
+        """In the new process: let the signal end it as any other."""
+        if signal.getsignal(signal.SIGTERM) == self._on_signal:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._let_come()
 
     def _come_again(self) -> None:
         """Send the signal once more: it came in a destructor, and what is raised there ends there.

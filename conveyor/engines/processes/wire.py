@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import lru_cache
 from itertools import starmap
 from types import CodeType, FunctionType, MemberDescriptorType
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import cloudpickle
 from cloudpickle import cloudpickle as _cloudpickle
@@ -332,6 +332,8 @@ def _with_slots(cls: type, reduced: Any) -> Any:
     make, (*arguments, namespace, tracker, extra), (content, more), *rest = reduced
     if make is not _cloudpickle._make_skeleton_class or "__slots__" not in content:
         return reduced
+    if NamedTuple in getattr(cls, "__orig_bases__", ()):
+        return reduced  # which gives it its slots itself, and refuses any others
     namespace = namespace | {"__slots__": content["__slots__"]}
     content = {name: value for name, value in content.items() if not _is_of_slots(cls, name, value)}
     return (make, (*arguments, namespace, tracker, extra), (content, more), *rest)

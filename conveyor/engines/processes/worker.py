@@ -44,7 +44,7 @@ from conveyor.engines.processes.recorder import Recorder, WorkMeter
 from conveyor.engines.processes.refused import refused
 from conveyor.engines.processes.restartable import Blame, PackedBlame, RestartableActor
 from conveyor.engines.processes.stacks import listen
-from conveyor.engines.processes.stop import Stopped, StopSignal
+from conveyor.engines.processes.stop import Stopped, StopSignal, ignore_interrupts
 from conveyor.engines.processes.wire import (
     loads,
     pack_error,
@@ -156,7 +156,7 @@ def main(control: Connection) -> None:
     Args:
         control: what joins it to the parent.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_interrupts()
     stop = StopSignal()
     stop.install()
     _die_with_parent()

@@ -1,0 +1,106 @@
+"""Processes and programs that the user's code starts, in a worker, are the user's."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tests.faults.scripts import Script, run
+from tests.leaks import read_pids
+
+
+def test_a_forked_process_prints_past_its_worker(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import multiprocessing
+
+        def talk(letter):
+            for _ in range(20):
+                print(letter * 100_000)
+
+        def start(item):
+            context = multiprocessing.get_context("fork")
+            children = [context.Process(target=talk, args=(letter,)) for letter in "ab"]
+            for child in children:
+                child.start()
+            print("the worker")
+            for child in children:
+                child.join()
+            return [child.exitcode for child in children]
+
+        print(Processor(start).run([1]))
+        """,
+    )
+    assert ended.err == ""
+    assert ended.out.count("the worker") == 1
+    assert ended.out.endswith("\n[[0, 0]]\n")
+    text = ended.out.replace("the worker", "")
+    assert text.count("a") == text.count("b") == 20 * 100_000
+
+
+def test_a_forked_process_can_be_ended_at_any_time(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import multiprocessing
+
+        def end_a_child():
+            child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(50,))
+            child.start()
+            child.terminate()
+            child.join()
+            print(child.exitcode == -signal.SIGTERM)
+
+        class Starts(Processor):
+            def setup(self):
+                end_a_child()
+            def process(self, item):
+                end_a_child()
+            def teardown(self):
+                end_a_child()
+
+        Starts().run([1])
+        """,
+    )
+    assert (ended.out, ended.err) == ("True\n" * 3, "")
+
+
+def test_a_program_ends_by_ctrl_c(tmp_path):
+    script = Script(
+        tmp_path,
+        """
+        import subprocess
+
+        def start(item):
+            program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(50)"])
+            with open(os.environ["PIDS"], "a") as file:
+                file.write(f"{program.pid}\\n")
+            print("running", flush=True)
+            program.wait()
+
+        Processor(start).run([1])
+        """,
+    )
+    script.wait_for("running")
+    os.killpg(script.process.pid, signal.SIGINT)
+    ended = script.end()
+    assert read_pids(script.pids)
+    assert ended.left == []
+
+
+def test_signals_that_the_caller_blocks_come_to_workers(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGALRM, signal.SIGUSR1})
+        print(Processor(lambda item: signal.pthread_sigmask(signal.SIG_BLOCK, ())).run([1]))
+
+        def slow(item):
+            time.sleep(50 * item)
+            return item
+
+        print(Processor(slow).options(timeout=0.1, on_error="skip").run([1, 0]))
+        """,
+    )
+    assert (ended.out, ended.err) == ("[set()]\n[0]\n", "")
