@@ -31,6 +31,7 @@ from conveyor.engines.processes.channel import Poller
 from conveyor.engines.processes.descriptors import close_all, fill_standard_streams
 from conveyor.engines.processes.durable import DurableReceiver, DurableSender
 from conveyor.engines.processes.hand import Hand
+from conveyor.engines.processes.interrupts import interrupts_held
 from conveyor.engines.processes.kept import Kept
 from conveyor.engines.processes.load import LoadWatch
 from conveyor.engines.processes.log import Log
@@ -247,12 +248,14 @@ class Crew:
         self._lean = without_processors(self.plan)
         self._attached = self.load.first
         try:
-            self._open_arena()
+            with interrupts_held():
+                self._open_arena()
             hands = self._hire(self._attached)
-            channels = self.plan.channels_with(self._attached)
-            ends = self._lay(channels)
-            self._instruct(hands, self._attached, ends)
-            self._connect_own(self._attached, channels, ends.pop(PARENT, []))
+            with interrupts_held():
+                channels = self.plan.channels_with(self._attached)
+                ends = self._lay(channels)
+                self._instruct(hands, self._attached, ends)
+                self._connect_own(self._attached, channels, ends.pop(PARENT, []))
         except BaseException:
             self.stop(at_once=True)
             raise

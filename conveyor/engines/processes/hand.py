@@ -11,6 +11,7 @@ from typing import Any
 
 from conveyor.engines.processes.channel import MessageEnd, Poller
 from conveyor.engines.processes.descriptors import close_all
+from conveyor.engines.processes.interrupts import interrupts_held
 from conveyor.engines.processes.large import load_copied
 from conveyor.engines.processes.launch import WorkerProcess
 from conveyor.engines.processes.memory import Memory
@@ -77,12 +78,13 @@ class Hand:
         self._on_death = on_death
         need_room(SPARE)
         with ExitStack() as undo:
-            self._memory: int = os.dup(before._memory) if before else create(len(hosted))
-            undo.callback(os.close, self._memory)
-            self.recorder = Recorder(os.dup(self._memory), hosted)
-            undo.callback(self.recorder.close)
-            self._connection, theirs = Pipe()
-            undo.callback(self._connection.close)
+            with interrupts_held():
+                self._memory: int = os.dup(before._memory) if before else create(len(hosted))
+                undo.callback(os.close, self._memory)
+                self.recorder = Recorder(os.dup(self._memory), hosted)
+                undo.callback(self.recorder.close)
+                self._connection, theirs = Pipe()
+                undo.callback(self._connection.close)
             name = plan.workers[self.workers[0]].name
             self.process = WorkerProcess(main, f"conveyor-{name}", theirs)
             undo.callback(self.process.close)
@@ -224,11 +226,12 @@ class Hand:
         return name, f"one of a batch of {count}, as they were loaded"
 
     def close(self) -> None:
-        """Close all that belongs to a process that has ended, once, whatever interrupts it."""
-        self._poller.drop(self)
-        if self._control is not None:
-            self._control.close()
-        self._resources.close()
+        """Close all that belongs to a process that has ended."""
+        with interrupts_held():
+            self._poller.drop(self)
+            if self._control is not None:
+                self._control.close()
+            self._resources.close()
 
 
 def _how(code: int | None) -> str:

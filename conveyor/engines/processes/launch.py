@@ -35,6 +35,7 @@ from typing import Any
 
 from conveyor.engines.processes.descriptors import close_all, fill_standard_streams
 from conveyor.engines.processes.imports import MODULES
+from conveyor.engines.processes.interrupts import interrupts_held
 from conveyor.engines.processes.refused import no_folder, refused
 from conveyor.engines.processes.vitals import cpu_seconds
 
@@ -249,23 +250,23 @@ class _Popen(Popen):
 
     def _begin(self, server: ForkServer, orders: memoryview) -> None:
         """Have the fork server make the process. One that it made in vain ends by itself."""
-        self.sentinel, writer = server.connect_to_new_process(self._fds)
+        fds: list[int] = []
         try:
-            # The worker's `parent_process()` watches the other end of this.
-            kept = os.dup(writer)
-        except BaseException:
-            close_all((writer, self.sentinel))
-            raise
-        try:
-            with os.fdopen(writer, "wb") as file:
-                file.write(orders)
+            with interrupts_held():
+                self.sentinel, writer = server.connect_to_new_process(self._fds)
+                fds.append(self.sentinel)
+                with os.fdopen(writer, "wb") as file:
+                    # The worker's `parent_process()` watches the other end of this.
+                    fds.append(os.dup(writer))
+                    file.write(orders)
+            # That can take long, where there is much to import in the server first.
             self.pid = read_signed(self.sentinel)
         except BaseException:
-            close_all((kept, self.sentinel))
+            close_all(fds)
             raise
         started: Any = server  # whose process id is private
         self.server: int = started._forkserver_pid
-        self.finalizer = util.Finalize(self, close_all, ((kept, self.sentinel),))
+        self.finalizer = util.Finalize(self, close_all, (tuple(fds),))
 
 
 _Usual = get_context("forkserver").Process

@@ -6,6 +6,8 @@ import errno
 import os
 import resource
 
+from conveyor.engines.processes.descriptors import close_all
+from conveyor.engines.processes.interrupts import interrupts_held
 from conveyor.errors import ResourceError
 
 SPARE = 16
@@ -72,12 +74,12 @@ def need_room(descriptors: int) -> None:
         OSError: there are fewer.
     """
     spare: list[int] = []
-    try:
-        for _ in range(descriptors):
-            spare.append(os.eventfd(0))  # noqa: PERF401
-    finally:
-        for fd in spare:
-            os.close(fd)
+    with interrupts_held():
+        try:
+            for _ in range(descriptors):
+                spare.append(os.eventfd(0))  # noqa: PERF401
+        finally:
+            close_all(spare)
 
 
 def duplicated(fds: list[int]) -> list[int]:
