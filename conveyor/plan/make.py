@@ -361,11 +361,16 @@ def _restarts(workers: Sequence[PlannedWorker]) -> int:
     allowed = {w.element: w.node.settings.restarts if w.node else 0 for w in workers}
     if any(allowed.values()) and not all(allowed.values()):
         may = next(name for name, restarts in allowed.items() if restarts)
-        may_not = next(name for name, restarts in allowed.items() if not restarts)
+        may_not = next(worker for worker in workers if not allowed[worker.element])
+        # A fork or a join that is a worker of its own takes no options.
+        remedy = (
+            "leave out processes, or allow more"
+            if may_not.node is None
+            else ("leave out processes, allow more, or give both restarts")
+        )
         raise UsageError(
             f"with processes=..., {may!r}, which has restarts, would share a process with "
-            f"{may_not!r}, which has none and would be lost with it: leave out processes, allow "
-            "more, or give both restarts"
+            f"{may_not.element!r}, which has none and would be lost with it: {remedy}"
         )
     return max(allowed.values())
 

@@ -305,6 +305,14 @@ def test_a_process_is_not_shared_with_one_that_would_be_lost():
         (Feed() >> Add(1).options(restarts=1) >> Add(2)).run([1], processes=1)
 
 
+def test_nobody_is_told_to_give_restarts_to_a_join():
+    step = Processor(abs).options(restarts=1)
+    inner = step % (step % 2) & Join("ordered") >> step
+    pipeline = Feed() >> step * inner & Join("zip") >> Processor(len).options(restarts=1)
+    with pytest.raises(UsageError, match=r"with 'join', .*: leave out processes, or allow more$"):
+        pipeline.explain(processes=1)
+
+
 def test_a_snapshot_that_can_not_travel_is_named():
     class Holds(Processor):
         def process(self, item):

@@ -125,6 +125,13 @@ def test_classes_of_a_script_may_have_private_slots(tmp_path):
     assert (ended.err, ended.out) == ("", "[(4, -4), (5, -5)]\n")
 
 
+def test_what_a_worker_prints_comes_out_whatever_the_terminal_can_show(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    monkeypatch.setenv("PYTHONUTF8", "0")
+    ended = run(tmp_path, r"Processor(lambda item: print('n\xe9e', item)).run([1])")
+    assert (ended.out, ended.err) == ("n\\xe9e 1\n", "")
+
+
 def test_classes_of_a_script_may_be_named_tuples(tmp_path):
     ended = run(
         tmp_path,

@@ -116,7 +116,11 @@ def show(stream: int, text: str) -> None:
     target = sys.stdout if stream == 1 else sys.stderr
     if target is not None:
         try:
-            target.write(text)
+            try:
+                target.write(text)
+            except UnicodeEncodeError as error:
+                known = text.encode(error.encoding, "backslashreplace")
+                target.write(known.decode(error.encoding))
             target.flush()
         except (OSError, ValueError):
             # The stream is closed. That is the user's to see to; the run goes on.
