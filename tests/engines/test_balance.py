@@ -6,7 +6,10 @@ import time
 
 import pytest
 
-from conveyor import Processor, Source
+from conveyor import Feed, Processor, Source
+from conveyor.engines.processes.actor import WayInEnd
+from conveyor.flow.batch import Frame
+from conveyor.plan.make import make
 
 PATIENCE = 20.0
 
@@ -77,3 +80,51 @@ def test_an_item_waits_for_the_first_branch_that_is_done(tmp_path, options):
     work = Waits(tmp_path, until, longer=0.05).options(**options)
     pipeline = Follows(tmp_path, ["long", "short"]) >> Passes() >> work % 2
     assert sorted(pipeline.run()) == [("last", True), ("long", True), ("short", True)]
+
+
+class Link:
+    """The lower end of a channel; it counts the credit that it gives back."""
+
+    def __init__(self):
+        self.granted, self.is_closed = 0, False
+
+    def grant(self, service, due):
+        assert not self.is_closed
+        self.granted += 1
+
+    def close(self):
+        self.is_closed = True
+
+
+def branch():
+    """What reads the frames of a branch of a balanced fork, and the link that they come by."""
+    plan = make((Feed() >> Processor(abs) % 2).compile(), ordered=False, processes=None, cores=1)
+    planned = plan.workers[1]
+    (channel,) = planned.way_in.channels
+    end, link = WayInEnd(planned.element, planned.way_in, plan.channels), Link()
+    end.attach(channel, link)
+    return end, link, channel
+
+
+def test_credit_goes_back_when_the_next_is_taken_or_there_is_none():
+    end, link, channel = branch()
+    for number in range(3):
+        end.receive(channel, Frame((number * 2,), [number]))
+    granted = []
+    for _ in range(3):
+        end.take()
+        granted.append(link.granted)
+    end.settle()
+    assert [*granted, link.granted] == [0, 1, 2, 3]
+    end.settle()
+    assert link.granted == 3
+
+
+def test_a_link_that_is_laid_anew_gives_nothing_back_for_the_one_before():
+    end, link, channel = branch()
+    end.receive(channel, Frame((0,), ["item"]))
+    end.take()
+    end.loosen(channel)
+    end.attach(channel, other := Link())
+    end.settle()
+    assert (link.granted, other.granted) == (0, 0)

@@ -362,7 +362,10 @@ class WayInEnd:
 
     def loosen(self, channel: int) -> None:
         """Give up the end of a channel on which nothing is; another end will take its place."""
-        self.ends.pop(channel).close()
+        end = self.ends.pop(channel)
+        if end is self._in_work:
+            self._in_work = None  # the link that takes its place has all its credit
+        end.close()
         self._loose.add(channel)
 
     def resume(self, ends: int) -> None:
