@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from multiprocessing import Pipe
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from conveyor.engines.processes.channel import Poller
+from conveyor.engines.processes.durable import Bell, DurableReceiver, DurableSender
 from conveyor.engines.processes.journal import Journal, commits_in
 from conveyor.engines.processes.log import RING, Log, create
 from conveyor.engines.processes.wire import frame_head, frame_of
 from conveyor.flow.batch import Frame
+from conveyor.flow.credit import Credit
+from conveyor.flow.route import LinkOut
 
 KIB = 1 << 10
 sizes = st.one_of(
@@ -92,6 +97,34 @@ class Logs(RuleBasedStateMachine):
 
 TestLogs = Logs.TestCase
 TestLogs.settings = settings(stateful_step_count=60)
+
+
+def test_what_was_done_when_a_worker_died_has_its_credit_given_back_by_the_next():
+    fd = create("test-log")
+    upper, lower = Pipe()
+    poller, credit, arrived = Poller(), Credit(), []
+    sender = DurableSender(Log(os.dup(fd)), Bell(upper, poller), LinkOut(0, credit), publishes=True)
+    receiver = DurableReceiver(
+        Log(os.dup(fd)), Bell(lower, poller), channel=0, receive=arrived.append, keeps=True
+    )
+    behind = []
+    for number in range(3):
+        sender.send(Frame((number * 2,), None, payload=b"item", count=1))
+        credit.send(1, 4)
+        behind.append(sender.position)
+    # The worker before had done the first, and died before it said so.
+    receiver.resume(behind[0])
+    while poller.wait(0):
+        pass
+    assert [frame.path for frame in arrived] == [(2,), (4,)]
+    assert credit.in_flight == 2
+    receiver.grant(0.5, "done")
+    while poller.wait(0):
+        pass
+    assert (credit.in_flight, credit.service) == (1, 0.5)
+    sender.close()
+    receiver.close()
+    os.close(fd)
 
 
 def test_what_waits_is_not_written_over_however_much_that_is():
