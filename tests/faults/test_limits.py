@@ -256,6 +256,23 @@ print(sum(many.run([1] * 8)))
     assert ended.stdout.splitlines() == ["8", "[] []", "8"], ended.stderr
 
 
+def test_who_has_a_folder_with_a_long_path_keeps_it_for_all_but_sockets(tmp_path):
+    lines = limited(
+        tmp_path,
+        """
+import tempfile
+from multiprocessing import util
+
+folder = os.path.join(os.getcwd(), "long" * 30)
+os.mkdir(folder)
+os.environ["TMPDIR"] = folder
+print(Processor(abs).run([1]), tempfile.gettempdir() == folder)
+print(len(util.get_temp_dir()) < 107)
+""",
+    )
+    assert lines == ["[1] True", "True"]
+
+
 def test_where_there_is_no_folder_for_sockets_another_one_is_taken_or_it_is_told(tmp_path):
     lines = limited(
         tmp_path,

@@ -140,19 +140,21 @@ def _find_a_folder_for_sockets() -> None:
         if os.path.isdir(told._config.get("tempdir") or ""):  # noqa: PTH112
             return
         told._config["tempdir"] = None
-        before = tempfile.tempdir
         try:
-            if len(os.fsencode(tempfile.gettempdir())) + _ITS_FOLDERS > _SOCKET:
-                tempfile.tempdir = "/var/tmp"
+            found = tempfile.gettempdir()
+            before = tempfile.tempdir
             try:
-                util.get_temp_dir()
-            except OSError:
-                tempfile.tempdir = None  # it is looked for anew
-                util.get_temp_dir()
+                if len(os.fsencode(found)) + _ITS_FOLDERS > _SOCKET:
+                    tempfile.tempdir = "/var/tmp"
+                try:
+                    util.get_temp_dir()
+                except OSError:
+                    tempfile.tempdir = None  # it is looked for anew
+                    util.get_temp_dir()
+            finally:
+                tempfile.tempdir = before
         except OSError as error:
             raise no_folder(error) from error
-        finally:
-            tempfile.tempdir = before or tempfile.tempdir
 
 
 _DEATH = (EOFError, ConnectionError, FileNotFoundError, ChildProcessError)

@@ -93,7 +93,6 @@ def duplicated(fds: list[int]) -> list[int]:
         for fd in fds:
             new.append(os.dup(fd))  # noqa: PERF401
     except OSError:
-        for fd in new:
-            os.close(fd)
+        close_all(new)
         raise
     return new
