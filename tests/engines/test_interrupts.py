@@ -69,9 +69,6 @@ def test_ctrl_c_as_a_pipe_is_made_for_a_worker_leaves_nothing(tmp_path, number):
                 os.kill(os.getpid(), signal.SIGINT)
             return ends
 
-        def descriptors():
-            return len(os.listdir("/proc/self/fd"))
-
         pipeline = Processor(note) >> Processor(note) >> Processor(note)
         pipeline.run([1])
         before = descriptors()

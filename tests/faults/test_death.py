@@ -523,9 +523,6 @@ def test_ctrl_c_while_workers_are_let_go_leaves_nothing(tmp_path, which):
                 os.kill(os.getpid(), signal.SIGINT)
             return join(process, timeout)
 
-        def descriptors():
-            return len(os.listdir("/proc/self/fd"))
-
         pipeline = Processor(note) >> Processor(note) >> Processor(note)
         pipeline.run([1])
         before = descriptors()
@@ -614,14 +611,14 @@ def test_a_fork_server_that_is_killed_is_replaced(tmp_path):
         import psutil
         pipeline = Feed() >> Processor(abs)
         pipeline.run([1])
-        held = len(os.listdir("/proc/self/fd"))
+        held = descriptors()
         for _ in range(4):
             for child in psutil.Process().children():
                 if "forkserver" in " ".join(child.cmdline()):
                     child.kill()
             assert pipeline.run([-2]) == [2]
         assert all(child.status() != "zombie" for child in psutil.Process().children())
-        print(len(os.listdir("/proc/self/fd")) - held)
+        print(descriptors() - held)
         """,
     )
     assert ended.out == "0\n", ended.err
