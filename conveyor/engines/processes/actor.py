@@ -221,7 +221,8 @@ class WayOutEnd:
 
     def clear(self) -> Coroutine:
         """Give the rest of a frame to the channels as credit comes."""
-        self.has_waited = True
+        # To wait until a first frame shows how long it takes tells of no fullness.
+        self.has_waited = self.outlet.service > 0
         self._gauge.enter(BLOCKED)
         while not self.outlet.is_clear:
             # What has gone to a neighbour in this process, perhaps as an earlier part of the
