@@ -13,6 +13,13 @@ FULL_SECONDS = 0.016
 FULL_BATCHES = 16
 """Batches after which a pipeline that had no room counts as one that has."""
 
+FIRST_ITEMS = 64
+"""The most items of a batch as long as none has come out.
+
+What may be under way is batches. So a worker that is slow to start, behind others that are fast
+and ask for large ones, would find ten thousand items before it.
+"""
+
 MOST_ITEMS = 4096
 """Beyond this a larger batch saves next to nothing per item."""
 
@@ -67,26 +74,34 @@ class Sizer:
 
     Cheap items travel in batches worth about a millisecond of the slowest stage's time, slow
     ones alone. Until something has been measured, items travel alone; then the size doubles
-    with each batch, since the first items tell little, and it shrinks at once.
+    with each batch, since the first items tell little, and it shrinks at once. Beyond
+    :data:`FIRST_ITEMS` it grows only where a batch has come out since the last one was made: the
+    slow start of TCP (RFC 5681, section 3.1), which grows with what is acknowledged.
     """
 
     def __init__(self) -> None:
         self._size = 1
+        self._retired = 0
         self._since_full = FULL_BATCHES
         self._by_bytes = MOST_ITEMS
         self._by_pull = 1
 
-    def size(self, service: float, *, full: bool) -> int:
+    def size(self, service: float, *, full: bool, retired: int) -> int:
         """The items of the next batch.
 
         Args:
             service: seconds per item that the slowest stage takes; 0 while unknown.
             full: whether the last batch had to wait for room.
+            retired: the batches that have come out in this run.
         """
+        most = self._size * 2
+        if retired == self._retired:
+            most = max(self._size, min(most, FIRST_ITEMS))
+        self._retired = retired
         self._since_full = 0 if full else self._since_full + 1
         seconds = FULL_SECONDS if self._since_full < FULL_BATCHES else BATCH_SECONDS
         wanted = seconds / service if service > 0 else self._size
-        self._size = int(max(1, min(wanted, self._size * 2, MOST_ITEMS)))
+        self._size = int(max(1, min(wanted, most, MOST_ITEMS)))
         return max(1, min(self._size, self._by_bytes, self._by_pull))
 
     @staticmethod

@@ -863,7 +863,9 @@ class SourceActor:
                 while not self.window.is_open:
                     yield False
             waited, self.way_out.has_waited = self.way_out.has_waited, False
-            wanted = self._sizer.size(self.way_out.outlet.service, full=waited)
+            wanted = self._sizer.size(
+                self.way_out.outlet.service, full=waited, retired=self.window.retired
+            )
             yield from self._await(items, wanted)
             while self.window.is_held:
                 yield False
