@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Generic, Never, NoReturn, Self, overload
+from weakref import WeakSet
 
 from conveyor.dsl.element import Element, is_element, is_element_class
 from conveyor.dsl.options import shown as shown_settings
@@ -75,8 +76,10 @@ class Processor(Element[In, Out, Closed]):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102
         if cls is Processor:
             return object.__new__(FunctionProcessor)  # type: ignore[return-value]
-        _refuse_unfinished(cls)
-        _compare_by_identity(cls)
+        if cls not in _finished:  # a warm worker builds one for each run
+            _refuse_unfinished(cls)
+            _compare_by_identity(cls)
+            _finished.add(cls)
         self = object.__new__(cls)
         if args or kwargs:
             object.__setattr__(self, _OWN, Own(has_arguments=True))
@@ -220,6 +223,10 @@ class Feed(Processor[Fed, Fed]):
     def process(self, item: Fed, /) -> Fed:
         """Give the item itself."""
         return item
+
+
+_finished: WeakSet[type] = WeakSet()
+"""Classes that have been found to be able to do their work."""
 
 
 def _refuse_unfinished(cls: type[Processor[Any, Any]]) -> None:
