@@ -196,6 +196,25 @@ def test_a_class_of_a_script_that_can_not_be_built_anew_is_told(tmp_path):
     assert told in ended.out
 
 
+def test_a_class_of_a_script_is_built_once_in_a_worker_however_many_runs_there_are(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        class Base(Processor):
+            def __init_subclass__(cls):
+                print("built", cls.__name__)
+
+        class Add(Base):
+            def process(self, item):
+                return item + 1
+
+        with (Feed() >> Add()).open() as live:
+            print([live.run([item]) for item in range(4)])
+        """,
+    )
+    assert (ended.err, ended.out) == ("", "built Add\n" * 2 + "[[1], [2], [3], [4]]\n")
+
+
 def test_what_the_script_changes_in_a_class_of_its_own_stays(tmp_path):
     ended = run(
         tmp_path,

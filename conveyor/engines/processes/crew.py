@@ -42,7 +42,7 @@ from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.output import show
 from conveyor.engines.processes.recorder import Gauge, Glance, Reading
 from conveyor.engines.processes.refused import SPARE, need_room, refused
-from conveyor.engines.processes.wire import share, shareable, ship, unpack_error, unpack_letter
+from conveyor.engines.processes.wire import share, ship, unpack_error, unpack_letter
 from conveyor.engines.processes.worker import (
     ASK,
     AT_END,
@@ -234,16 +234,15 @@ class Crew:
         Raises:
             NotPicklable: a processor can't travel; no process has been started then.
         """
-        shipped = {
-            number: ship(worker.element, worker.node.processor)
+        processors = {
+            number: (worker.element, worker.node.processor)
             for number, worker in enumerate(self.plan.workers)
             if worker.node is not None and worker.process != PARENT
         }
+        self._shipped, classes = ship(processors)
         fill_standard_streams()
-        classes = shareable(cls for _, found in shipped.values() for cls in found)
         if self._feed is not None:
             self._feed.way_out.shared = classes
-        self._shipped = {number: data for number, (data, _) in shipped.items()}
         self._shared = share(classes)
         self._lean = without_processors(self.plan)
         self._attached = self.load.first

@@ -36,9 +36,8 @@ def check_travel(graph: Graph) -> None:
     Raises:
         NotPicklable: the first that can't.
     """
-    for node in graph.processors:
-        if node.kind != "feed":
-            ship(node.id, node.processor)
+    there = [node for node in graph.processors if node.kind != "feed"]
+    ship({number: (node.id, node.processor) for number, node in enumerate(there)})
 
 
 def _travels(plan: Plan) -> Iterator[tuple[str, str]]:

@@ -370,17 +370,28 @@ def _is_dynamic(named: Any) -> bool:
     return named.__module__ in dynamic or not is_global(named)
 
 
-def ship(stage: str, processor: Processor[Any, Any]) -> tuple[bytes, list[type]]:
-    """Pickle a processor for its worker.
+def ship(
+    processors: Mapping[int, tuple[str, Processor[Any, Any]]],
+) -> tuple[dict[int, bytes], frozenset[type]]:
+    """Pickle processors for their workers.
+
+    Args:
+        processors: for each worker, its stage and its processor.
 
     Returns:
-        The bytes, and the classes that went by value in them.
+        The bytes for each, and the classes of ``__main__`` that all are to get before. In the bytes
+        these stand as their names, for a warm worker loads them again for each run.
 
     Raises:
         NotPicklable: naming the attribute that can't travel.
     """
-    data, shipper = _shipped(stage, processor)
-    return data, shipper.classes
+    whole = {number: _shipped(stage, one) for number, (stage, one) in processors.items()}
+    shared = _shareable(cls for _, shipper in whole.values() for cls in shipper.classes)
+    shipped: dict[int, bytes] = {}
+    for number, (data, shipper) in whole.items():
+        named = shared.isdisjoint(shipper.classes)
+        shipped[number] = data if named else _shipped(*processors[number], shared)[0]
+    return shipped, shared
 
 
 def by_value(stage: str, processor: Processor[Any, Any]) -> tuple[int, list[str]]:
@@ -400,9 +411,11 @@ def _full_name(named: type | FunctionType) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def _shipped(stage: str, processor: Processor[Any, Any]) -> tuple[bytes, Shipper]:
+def _shipped(
+    stage: str, processor: Processor[Any, Any], shared: Collection[type] = ()
+) -> tuple[bytes, Shipper]:
     stream = io.BytesIO()
-    shipper = Shipper(stream)
+    shipper = Shipper(stream, shared)
     try:
         shipper.dump(processor)
     except Exception as error:
@@ -417,7 +430,7 @@ def _shipped(stage: str, processor: Processor[Any, Any]) -> tuple[bytes, Shipper
     return stream.getvalue(), shipper
 
 
-def shareable(classes: Iterable[type]) -> frozenset[type]:
+def _shareable(classes: Iterable[type]) -> frozenset[type]:
     """Of classes that went by value, those that a worker can find by their names, once told."""
     main = sys.modules["__main__"]
     return frozenset(
