@@ -48,6 +48,14 @@ class Own:
         """The same, of an instance of its own."""
         return self if self.origin is None else replace(self, origin=None)
 
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """As the name of the most common one: a warm worker loads it for each run."""
+        if self is WITH_ARGUMENTS:
+            return "WITH_ARGUMENTS"
+        return Own, (self.settings, self.origin, self.has_arguments)
+
+
+WITH_ARGUMENTS = Own(has_arguments=True)
 
 _OWN = "_conveyor"
 
@@ -82,7 +90,7 @@ class Processor(Element[In, Out, Closed]):
             _finished.add(cls)
         self = object.__new__(cls)
         if args or kwargs:
-            object.__setattr__(self, _OWN, Own(has_arguments=True))
+            object.__setattr__(self, _OWN, WITH_ARGUMENTS)
         return self
 
     @overload

@@ -7,7 +7,7 @@ import inspect
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from operator import attrgetter, length_hint
+from operator import attrgetter, length_hint, sub
 from reprlib import Repr
 from time import perf_counter, perf_counter_ns
 from typing import Any, NamedTuple
@@ -126,36 +126,24 @@ class Stage:
 
     def reset_account(self) -> None:
         """Begin a new account; the counts go on, since others read them while they grow."""
-        self._before = self._so_far
+        self._before: tuple[int, ...] = _counts(self)
 
     @property
     def account(self) -> Account:
         """What became of the items of this run."""
-        return self._so_far - self._before
-
-    @property
-    def _so_far(self) -> Account:
-        return Account(
-            self.items_in,
-            self.items_out,
-            filtered=self.filtered,
-            skipped=self.skipped,
-            dead=self.dead,
-            added=self.added,
-            retried=self.retried,
-        )
+        so_far, before = self.counts
+        return Account(**dict(zip(_COUNTS, map(sub, so_far, before), strict=True)))
 
     @property
     def counts(self) -> Counts:
         """What has been counted, and what had been when the run began: as it can be kept."""
-        return _counts(self), _counts(self._before)
+        return _counts(self), self._before
 
     @counts.setter
     def counts(self, counts: Counts) -> None:
-        so_far, before = counts
+        so_far, self._before = counts
         for name, count in zip(_COUNTS, so_far, strict=True):
             setattr(self, name, count)
-        self._before = Account(**dict(zip(_COUNTS, before, strict=True)))
 
     # -- the life cycle --
 
