@@ -116,6 +116,21 @@ def test_items_are_pulled_only_as_there_is_room(pipeline):
     assert next(pulled) < 5_000
 
 
+def test_a_live_pipeline_that_is_left_open_is_cleared_away_once_nobody_has_it(tmp_path):
+    class Told(Processor):
+        def process(self, item):
+            return item
+
+        def teardown(self):
+            (tmp_path / "torn down").touch()
+
+    live = (Feed() >> Told()).open()
+    live.run([1])
+    with pytest.warns(ResourceWarning, match="left open"):
+        del live
+    assert (tmp_path / "torn down").exists()
+
+
 def test_items_that_turn_slow_are_not_waited_for_by_those_before():
     def items():
         yield from range(20_000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import warnings
 import weakref
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -69,6 +70,8 @@ def _need_descriptors(plan: Plan) -> None:
 class Processes(Live[Any]):
     """A pipeline on worker processes."""
 
+    _crew: Crew | None = None
+
     def __init__(
         self,
         graph: Graph,
@@ -90,7 +93,6 @@ class Processes(Live[Any]):
             settled=settled(graph),
         )
         self._warm = warm
-        self._crew: Crew | None = None
         self._accounts = Accounts()
         self._widths: dict[str, list[Width]] = {}
         self._restarts: Mapping[str, int] = {}
@@ -142,6 +144,14 @@ class Processes(Live[Any]):
             except BaseException:
                 crew.stop(at_once=True)
                 raise
+
+    def __del__(self) -> None:
+        """Nobody can close it any more: end what it left."""
+        crew = self._release()
+        if crew is not None:
+            crew.stop()
+            told = "a live pipeline was left open: write `with pipeline.open() as live:`"
+            warnings.warn(told, ResourceWarning, stacklevel=2, source=self)
 
     def _break_off(self) -> None:
         """End the workers of a run that failed or was left. The next run starts new ones."""
