@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from threading import RLock, get_ident
 from typing import Any, Generic, Self, TypeVar
 
 from conveyor.engines.letters import DeadLetters, Failures, checked_limit
@@ -146,6 +147,10 @@ class Live(ABC, Generic[Out_co]):
         self.broken_off: Stats | None = None
         """How far the last run had got that failed or was left."""
         self._is_closed = False
+        self._access = RLock()
+        """Held by whoever uses what the processors run on: one thread at a time."""
+        self._run_in = 0
+        """The thread in which a run is at work, rather than at a ``yield``; 0 for none."""
         self._running = False
         self._is_traced = False
         self._started = 0.0
@@ -287,11 +292,12 @@ class Live(ABC, Generic[Out_co]):
         return items
 
     def _run(self, task: _Task) -> Generator[list[Out_co], None, None]:
-        if self._is_closed:
-            raise UsageError("this pipeline is closed; open a new one")
-        if self._running:
-            raise UsageError("this pipeline is in a run; finish that first, or open another")
-        self._running = True
+        with self._access:
+            if self._is_closed:
+                raise UsageError("this pipeline is closed; open a new one")
+            if self._running:
+                raise UsageError("this pipeline is in a run; finish that first, or open another")
+            self._running = True
         self._is_traced = task.trace is not None
         self._dead_letters = task.failures.letters
         began = time.perf_counter_ns()
@@ -301,14 +307,9 @@ class Live(ABC, Generic[Out_co]):
         self.watch = None if task.view is None else self._watched_by(task.view, task.items)
         try:
             with closing(self._batches(task.items, task.failures)) as batches:
-                for batch in batches:
+                while (batch := self._next(batches)) is not None:
                     self._given += len(batch)
                     yield batch
-                    if self._is_closed:
-                        raise UsageError(
-                            "this pipeline was closed before its stream came to the end; use up "
-                            "the stream inside of the with statement"
-                        )
             self._stats = self._account(time.perf_counter() - self._started, self._given)
             excess = task.failures.excess(self._stats.total.items_in, at_end=True)
             if excess is not None:
@@ -324,9 +325,26 @@ class Live(ABC, Generic[Out_co]):
                 self.watch.close()
             if not done:
                 self.broken_off = self._so_far(time.perf_counter() - self._started, self._given)
-                self._break_off()
+                with self._access:
+                    self._break_off()
             if task.trace is not None:
                 self._write_trace(task.trace, began, None if left else error)
+
+    def _next(self, batches: Generator[list[Out_co], None, None]) -> list[Out_co] | None:
+        """The next outputs of a run; None at its end.
+
+        Raises:
+            UsageError: the pipeline has been closed.
+        """
+        with self._access:
+            self._run_in = get_ident()
+            try:
+                batch = None if self._is_closed else next(batches, None)
+                if self._is_closed:
+                    raise closed_early()
+                return batch
+            finally:
+                self._run_in = 0
 
     def _write_trace(self, path: Path, began: int, error: BaseException | None) -> None:
         """Write what was traced; a run that went well does not fail for want of that."""
@@ -353,9 +371,38 @@ class Live(ABC, Generic[Out_co]):
     def start(self) -> None:
         """Start what runs the processors; a second call does nothing."""
 
-    @abstractmethod
     def close(self) -> None:
-        """Stop and clear away everything; a second call does nothing."""
+        """Stop and clear away everything; a second call does nothing.
+
+        A run that is under way ends with a :class:`~conveyor.UsageError`: at once where it is in
+        another thread, and where this is called by a signal handler, or by what the run itself
+        has called, as soon as that has returned.
+
+        Raises:
+            ConveyorError: a teardown failed.
+        """
+        self._is_closed = True
+        if self._run_in == get_ident():
+            self._hurry()
+            return
+        if not self._access.acquire(blocking=False):
+            self._hurry()
+            self._access.acquire()
+        try:
+            self._clear_away()
+        finally:
+            self._access.release()
+
+    def _hurry(self) -> None:
+        """Let a run that is at work see soon that the pipeline has been closed."""
+
+    @abstractmethod
+    def _clear_away(self) -> None:
+        """Stop and clear away everything, if that has not been done.
+
+        Raises:
+            ConveyorError: a teardown failed.
+        """
 
     @abstractmethod
     def _break_off(self) -> None:
@@ -384,11 +431,20 @@ class Live(ABC, Generic[Out_co]):
         """The account of the run that is under way, with so many outputs up to now."""
 
     def __enter__(self) -> Self:
-        self.start()
+        with self._access:
+            self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def closed_early() -> UsageError:
+    """The error of a run whose pipeline is closed while it is under way."""
+    return UsageError(
+        "this pipeline was closed before its run came to the end; use up a stream inside of the "
+        "with statement"
+    )
 
 
 def _view(progress: object) -> View | None:

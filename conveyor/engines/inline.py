@@ -140,9 +140,8 @@ class Inline(Live[Any]):
         if excess is not None:
             raise excess
 
-    def close(self) -> None:
+    def _clear_away(self) -> None:
         """Let all processors clear up; the first error among them is raised at the end."""
-        self._is_closed = True
         error = self._teardown()
         if error is not None:
             raise error

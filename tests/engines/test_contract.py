@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import queue
+import signal
+import threading
 from collections import Counter
 
 import pytest
@@ -312,8 +315,84 @@ def test_a_stream_that_outlives_its_pipeline_says_so(on):
     with (Feed() >> Add(1)).open(**on) as live:
         outputs = live.stream(itertools.count())
         assert next(outputs) == 1
-    with pytest.raises(UsageError, match="closed before its stream came to the end"):
+    with pytest.raises(UsageError, match="closed before its run came to the end"):
         sum(outputs)
+
+
+def test_a_pipeline_may_be_closed_while_another_thread_runs_it(on):
+    raised, has_begun = [], threading.Event()
+
+    def items():
+        yield 0
+        has_begun.set()
+        yield from itertools.count()
+
+    def run():
+        try:
+            sum(live.stream(items()))
+        except UsageError as error:
+            raised.append(str(error))
+
+    live = (Feed() >> Add(1)).open(**on)
+    thread = threading.Thread(target=run)
+    thread.start()
+    has_begun.wait()
+    live.close()
+    live.close()
+    thread.join()
+    assert "closed before its run came to the end" in raised[0]
+
+
+def test_a_pipeline_may_be_closed_while_another_thread_waits_for_items(on):
+    if on["engine"] == "inline":
+        pytest.skip("in the calling process it waits for whoever waits for the items")
+    raised, waits = [], queue.SimpleQueue()
+
+    def run():
+        try:
+            live.run(iter(waits.get, None))
+        except UsageError as error:
+            raised.append(str(error))
+
+    live = (Feed() >> Add(1)).open(**on)
+    thread = threading.Thread(target=run)
+    thread.start()
+    waits.put(1)
+    while not waits.empty():
+        pass
+    live.close()
+    thread.join()
+    waits.put(None)  # what pulls the items can't be broken off
+    assert "closed before its run came to the end" in raised[0]
+
+
+def test_what_a_run_calls_may_close_its_pipeline(on):
+    def items():
+        yield from range(5)
+        live.close()
+        yield from itertools.count()
+
+    live = (Feed() >> Add(1)).open(**on)
+    with pytest.raises(UsageError, match="closed before its run came to the end"):
+        live.run(items())
+
+
+def test_a_signal_handler_may_close_the_pipeline_that_it_interrupts(on):
+    def close(*_):
+        live.close()
+
+    def items():
+        yield from range(5)
+        signal.raise_signal(signal.SIGUSR1)
+        yield from itertools.count()
+
+    before = signal.signal(signal.SIGUSR1, close)
+    try:
+        live = (Feed() >> Add(1)).open(**on)
+        with pytest.raises(UsageError, match="closed before its run came to the end"):
+            live.run(items())
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_a_trace_goes_to_a_path(on):

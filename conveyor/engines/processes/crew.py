@@ -82,6 +82,9 @@ from conveyor.flow.scale import Decision
 from conveyor.plan import Plan
 from conveyor.plan.model import PARENT
 
+SEEN_SECONDS = 0.2
+"""Seconds after which what another thread says is seen, though nothing comes from a worker."""
+
 GRACE = 0.5
 """Seconds that a worker has to clear up when a run is broken off; then it is killed."""
 
@@ -694,6 +697,15 @@ class Crew:
         """The process of the source, where the items are not the caller's."""
         return self._hands[self._process(0)]
 
+    def fail(self, error: ConveyorError) -> None:
+        """End the run under way with an error, within `SEEN_SECONDS`. Any thread may say so."""
+        self._error = self._error or error
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether its run can't go on."""
+        return self._error is not None
+
     def outputs(self) -> Iterator[list[Any]]:
         """The outputs of the run, a frame at a time, as the consumer asks for them."""
         sink, feed = self._sink, self._feed
@@ -763,7 +775,7 @@ class Crew:
     def _patience(self) -> float:
         """Seconds until there is something to look at, though nothing comes."""
         now = monotonic()
-        patience = self.sampler.patience(now)
+        patience = min(SEEN_SECONDS, self.sampler.patience(now))
         if not self._is_settled:
             patience = min(patience, self.load.patience(now))
         if self._kept.dead or any(self._timed()):

@@ -12,7 +12,7 @@ from multiprocessing import current_process, util
 from pathlib import Path
 from typing import Any
 
-from conveyor.engines.base import Live
+from conveyor.engines.base import Live, closed_early
 from conveyor.engines.counted import Counted
 from conveyor.engines.letters import Failures
 from conveyor.engines.processes.actor import Accounts
@@ -130,15 +130,21 @@ class Processes(Live[Any]):
         crew.start()
         return crew
 
-    def close(self) -> None:
+    def _hurry(self) -> None:
+        if self._crew is not None and self._pid == os.getpid():
+            self._crew.fail(closed_early())
+
+    def _clear_away(self) -> None:
         """Let the workers clear up and end.
 
         Raises:
             ConveyorError: a teardown failed.
         """
-        self._is_closed = True
         crew = self._release()
         if crew is not None:
+            if crew.has_failed:  # its run breaks off, and tells why
+                crew.stop()
+                return
             try:
                 crew.finish()
             except BaseException:
