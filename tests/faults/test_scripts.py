@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -194,6 +195,23 @@ def test_a_class_of_a_script_that_can_not_be_built_anew_is_told(tmp_path):
     told = "the classes of __main__ that it needs: LookupError: only once"
     assert ended.out.splitlines()[:2] == ["look", "<class 'LookupError'>"]
     assert told in ended.out
+
+
+def test_a_module_that_runs_a_pipeline_when_it_is_imported_is_told(tmp_path):
+    """Its workers would import it, and run it again, and so would theirs."""
+    body = """
+    from conveyor import Feed, Processor
+
+    def double(item):
+        return 2 * item
+
+    print((Feed() >> Processor(double)).run([1]))
+    """
+    (tmp_path / "job.py").write_text(textwrap.dedent(body))
+    ended = run(tmp_path, "import job")
+    assert ended.code == 1
+    assert "module 'job' runs a pipeline in line 7 whenever it is imported" in ended.err
+    assert ended.err.count("StageError: stage 'double'") == 1
 
 
 def test_a_class_of_a_script_is_built_once_in_a_worker_however_many_runs_there_are(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 import warnings
 import weakref
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -40,6 +41,29 @@ def _end(live: weakref.ref[Processes]) -> None:
     crew = pipeline._release() if pipeline is not None else None
     if crew is not None:
         crew.stop(at_once=True)
+
+
+def _refuse_at_import() -> None:
+    """See that a worker does not start a pipeline while it imports a module.
+
+    That module is the one that runs the pipeline, as a rule, and has what its workers need: each of
+    them would import it, and run it again.
+
+    Raises:
+        UsageError: it does.
+    """
+    if "conveyor.engines.processes.preload" not in sys.modules:
+        return  # the fork server imports that, and workers have it from there
+    frame = sys._getframe()
+    while (above := frame.f_back) is not None:
+        if above.f_code.co_name == "_call_with_frames_removed":  # of importlib
+            name, line = frame.f_globals.get("__name__"), frame.f_lineno
+            raise UsageError(
+                f"module {name!r} runs a pipeline in line {line} whenever it is imported, and a "
+                "worker imports it for what it needs from there: put that below "
+                "`if __name__ == '__main__':`, or into a function"
+            )
+        frame = above
 
 
 def _need_descriptors(plan: Plan) -> None:
@@ -116,6 +140,7 @@ class Processes(Live[Any]):
                 "start no others: use concurrent.futures.ProcessPoolExecutor, or engine='inline'"
             )
         if self._crew is None and not self._is_closed:
+            _refuse_at_import()
             try:
                 self._crew = self._new_crew()
             except (OSError, MemoryError, EOFError) as error:
