@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import time
@@ -116,7 +117,8 @@ def test_items_are_pulled_only_as_there_is_room(pipeline):
     assert next(pulled) < 5_000
 
 
-def test_a_live_pipeline_that_is_left_open_is_cleared_away_once_nobody_has_it(tmp_path):
+@pytest.mark.parametrize("is_in_cycle", [False, True])
+def test_a_live_pipeline_that_is_left_open_is_cleared_away(tmp_path, is_in_cycle):
     class Told(Processor):
         def process(self, item):
             return item
@@ -124,10 +126,14 @@ def test_a_live_pipeline_that_is_left_open_is_cleared_away_once_nobody_has_it(tm
         def teardown(self):
             (tmp_path / "torn down").touch()
 
-    live = (Feed() >> Told()).open()
-    live.run([1])
+    def leave():
+        live = (Feed() >> Told()).open()
+        live.run([1], progress=lambda snapshot: None)
+        if is_in_cycle:
+            live.itself = live
+
     with pytest.warns(ResourceWarning, match="left open"):
-        del live
+        leave(), gc.collect()
     assert (tmp_path / "torn down").exists()
 
 

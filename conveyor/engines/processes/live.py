@@ -91,10 +91,16 @@ def _need_descriptors(plan: Plan) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
+def _end_left_open(crew: Crew, pid: int) -> None:
+    """End the workers of a pipeline that nobody has any more, and nobody has closed."""
+    if pid == os.getpid():
+        crew.stop()
+        told = "a live pipeline was left open: write `with pipeline.open() as live:`"
+        warnings.warn(told, ResourceWarning, stacklevel=2)
+
+
 class Processes(Live[Any]):
     """A pipeline on worker processes."""
-
-    _crew: Crew | None = None
 
     def __init__(
         self,
@@ -117,6 +123,7 @@ class Processes(Live[Any]):
             settled=settled(graph),
         )
         self._warm = warm
+        self._crew: Crew | None = None
         self._accounts = Accounts()
         self._widths: dict[str, list[Width]] = {}
         self._restarts: Mapping[str, int] = {}
@@ -146,6 +153,10 @@ class Processes(Live[Any]):
             except (OSError, MemoryError, EOFError) as error:
                 raise refused("this pipeline can't be started", error) from error
             self._at_exit = util.Finalize(None, _end, (weakref.ref(self),), exitpriority=100)
+            # It keeps the crew, so that this is whole when it is ended: in a cycle that is garbage,
+            # connections may be closed before all else is.
+            self._when_left = weakref.finalize(self, _end_left_open, self._crew, self._pid)
+            self._when_left.atexit = False
 
     def _new_crew(self) -> Crew:
         _need_descriptors(self.plan)
@@ -176,14 +187,6 @@ class Processes(Live[Any]):
                 crew.stop(at_once=True)
                 raise
 
-    def __del__(self) -> None:
-        """Nobody can close it any more: end what it left."""
-        crew = self._release()
-        if crew is not None:
-            crew.stop()
-            told = "a live pipeline was left open: write `with pipeline.open() as live:`"
-            warnings.warn(told, ResourceWarning, stacklevel=2, source=self)
-
     def _break_off(self) -> None:
         """End the workers of a run that failed or was left. The next run starts new ones."""
         crew = self._release()
@@ -202,6 +205,7 @@ class Processes(Live[Any]):
         if crew is None or self._pid != os.getpid():
             return None
         self._at_exit.cancel()
+        self._when_left.detach()
         return crew
 
     def _batches(
@@ -215,6 +219,7 @@ class Processes(Live[Any]):
         with closing(pulled) if pulled is not None else nullcontext():
             crew.begin(pulled or iter(items), failures, is_traced=self._is_traced)
             yield from crew.outputs()
+        crew.watch = None  # which knows this pipeline, and would keep it
         self._counted, self._samples = crew.measured()
         crew.trim()
         self._keep(crew)
