@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from operator import length_hint
-from typing import TYPE_CHECKING, Any, Generic, Never, NoReturn, Self, overload
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any, Generic, Never, NoReturn, Self, cast, overload
 
 from conveyor.dsl.element import Element, is_element, is_element_class
 from conveyor.dsl.options import shown as shown_settings
@@ -84,10 +84,8 @@ class Processor(Element[In, Out, Closed]):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102
         if cls is Processor:
             return object.__new__(FunctionProcessor)  # type: ignore[return-value]
-        if cls not in _finished:  # a warm worker builds one for each run
-            _refuse_unfinished(cls)
-            _compare_by_identity(cls)
-            _finished.add(cls)
+        _refuse_unfinished(cls)
+        _compare_by_identity(cls)
         self = object.__new__(cls)
         if args or kwargs:
             object.__setattr__(self, _OWN, WITH_ARGUMENTS)
@@ -133,6 +131,38 @@ class Processor(Element[In, Out, Closed]):
 
     def __repr__(self) -> str:
         return _default_label(self) + shown_settings(self._conveyor.settings)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # Its class may not be whole yet where it arrives, and may leave out what we keep in it.
+        reduced = super().__reduce_ex__(protocol)
+        if isinstance(reduced, str):
+            return reduced
+        make, arguments, *rest = reduced
+        cls, own = type(self), vars(self).get(_OWN)
+        if make is _NEW and arguments == (cls,) and cls.__new__ in _OUR_NEWS:
+            make = _bare
+        if own is not None and not _is_told(own, rest[0] if rest else None):
+            make, arguments = _kept, (own, make, arguments)
+        return (make, arguments, *rest)
+
+
+def _bare(cls: type[Processor[Any, Any]]) -> Any:
+    """A processor that is to get its attributes yet."""
+    _compare_by_identity(cls)
+    return object.__new__(cls)
+
+
+def _kept(own: Own, make: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """A processor made as its class wants it to be, with what we keep in it."""
+    processor = make(*arguments)
+    object.__setattr__(processor, _OWN, own)
+    return processor
+
+
+def _is_told(own: Own, state: Any) -> bool:
+    """Whether what an instance gives as its state has what we keep in it."""
+    parts = cast("Iterable[Any]", state) if isinstance(state, tuple) else (state,)
+    return any(type(part) is dict and part.get(_OWN) is own for part in parts)
 
 
 def instance_of(processor: Any) -> Any:
@@ -205,6 +235,12 @@ class Source(Processor[Never, Out], Generic[Out]):
         raise NotImplementedError
 
 
+_NEW: Any = copyreg.__newobj__  # type: ignore[attr-defined]
+"""What makes an instance as it is loaded, by the ``__new__`` of its class."""
+
+_OUR_NEWS: tuple[Any, ...] = (Processor.__new__, Source.__new__)
+
+
 class Feed(Processor[Fed, Fed]):
     """Hands in what ``run(items)`` is given; it lives in the calling process.
 
@@ -231,10 +267,6 @@ class Feed(Processor[Fed, Fed]):
     def process(self, item: Fed, /) -> Fed:
         """Give the item itself."""
         return item
-
-
-_finished: WeakSet[type] = WeakSet()
-"""Classes that have been found to be able to do their work."""
 
 
 def _refuse_unfinished(cls: type[Processor[Any, Any]]) -> None:
@@ -356,7 +388,7 @@ class Wrapped:
             return self.__qualname__
         if is_global(self._root):
             return (_revive, (self._root, dict(self._bound), self._conveyor.settings))
-        return object.__reduce_ex__(self, protocol)
+        return super().__reduce_ex__(protocol)
 
 
 def _revive(decorated: Any, bound: Mapping[str, Any], settings: Settings) -> Any:

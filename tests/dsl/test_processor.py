@@ -503,6 +503,48 @@ def test_instances_pickle_with_their_options():
     assert run(pickle.loads(pickle.dumps(Shift(2.0))), 1) == [3.0]
 
 
+class Bare(Processor):
+    """Says for itself what travels."""
+
+    def __init__(self, amount):
+        self.amount = amount
+
+    def __getstate__(self):
+        return {"amount": self.amount}
+
+    def process(self, item):
+        return item + self.amount
+
+
+class Rebuilt(Bare):
+    def __reduce__(self):
+        return Rebuilt, (self.amount,)
+
+
+class WithOwnNew(Bare):
+    def __new__(cls, amount):
+        self = super().__new__(cls)
+        self.made = True
+        return self
+
+    def __getnewargs__(self):
+        return (self.amount,)
+
+
+@pytest.mark.parametrize("cls", [Bare, Rebuilt, WithOwnNew])
+@pytest.mark.parametrize(
+    "again",
+    [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_options_stay_whatever_a_class_gives_of_itself(cls, again):
+    before = cls(2).options(name="more", on_error="skip")
+    element = again(before)
+    assert repr(element) == repr(before)
+    assert run(element, 1) == [3]
+    assert hasattr(element, "made") == (cls is WithOwnNew)
+
+
 def test_a_whole_pipeline_pickles():
     pipeline = numbers.bind(n=2) >> Processor(abs) * Shift(1).options(name="x") & Scale(2)
     again = pickle.loads(pickle.dumps(pipeline))

@@ -197,6 +197,24 @@ def test_a_class_of_a_script_that_can_not_be_built_anew_is_told(tmp_path):
     assert told in ended.out
 
 
+def test_a_class_of_a_script_may_hold_an_instance_of_itself(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        class Add(Processor):
+            default = None
+            def __init__(self, n):
+                self.n = n
+            def process(self, item):
+                return item + self.n + self.default.n
+
+        Add.default = Add(10)
+        print((Feed() >> Add(1)).run([1]))
+        """,
+    )
+    assert (ended.err, ended.out) == ("", "[12]\n")
+
+
 def test_a_module_that_runs_a_pipeline_when_it_is_imported_is_told(tmp_path):
     """Its workers would import it, and run it again, and so would theirs."""
     body = """

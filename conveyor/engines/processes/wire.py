@@ -259,7 +259,7 @@ class Shipper(cloudpickle.Pickler):
         if isinstance(obj, (CodeType, _Cached)):
             return _reduced_code(obj) if isinstance(obj, CodeType) else _reduced_cache(obj)
         if isinstance(obj, Wrapped) and _lives_here_only(obj):
-            return object.__reduce_ex__(obj, PROTOCOL)
+            return Processor.__reduce_ex__(cast("Any", obj), PROTOCOL)
         if _is_plain_view(value):
             return (_view, (pickle.PickleBuffer(value), value.format, value.shape))
         if obj is not None and obj is loaded():
