@@ -197,6 +197,110 @@ def test_a_class_of_a_script_that_can_not_be_built_anew_is_told(tmp_path):
     assert told in ended.out
 
 
+def test_members_of_an_enum_of_a_script_keep_what_init_and_new_have_set(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        from enum import Enum
+
+        class Planet(Enum):
+            EARTH = (5.976e24, 6.37814e6)
+            def __init__(self, mass, radius):
+                self.mass, self.radius = mass, radius
+            @property
+            def gravity(self):
+                return round(6.67e-11 * self.mass / self.radius**2, 1)
+
+        class Language(str, Enum):
+            EN = ("en", 2)
+            DE = ("de", 3)
+            def __new__(cls, code, weight):
+                self = str.__new__(cls, code)
+                self._value_, self.weight = code, weight
+                return self
+
+        class Weigh(Processor):
+            def __init__(self, planet):
+                self.planet = planet
+            def process(self, language):
+                return language, self.planet.gravity, Planet.EARTH
+
+        for given, gravity, planet in (Feed() >> Weigh(Planet.EARTH)).run([*Language]):
+            print(given is Language(given), given.weight, gravity, planet is Planet.EARTH)
+        """,
+    )
+    assert (ended.err, ended.out) == ("", "True 2 9.8 True\nTrue 3 9.8 True\n")
+
+
+def test_classes_of_a_script_may_have_properties_that_are_computed_once(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        from functools import cached_property
+
+        class Item:
+            def __init__(self, text):
+                self.text = text
+            @cached_property
+            def words(self):
+                return self.text.split()
+
+        class Longest(Processor):
+            @cached_property
+            def key(self):
+                return len
+            def process(self, item):
+                return max(item.words, key=self.key), "words" in vars(item)
+
+        print((Feed() >> Longest()).run([Item("a bcd")]))
+        """,
+    )
+    assert (ended.err, ended.out) == ("", "[('bcd', True)]\n")
+
+
+def test_a_script_may_name_types_of_its_own(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        from typing import Callable, NewType, ParamSpec
+
+        UserId = NewType("UserId", int)
+        P = ParamSpec("P")
+
+        def same(function: Callable[P, int]) -> Callable[P, int]:
+            return function
+
+        class Load(Processor[int, UserId]):
+            def process(self, item: int) -> UserId:
+                return UserId(same(lambda: item)())
+
+        @processor
+        def name(user: UserId) -> str:
+            return f"{user} {UserId.__name__} {UserId.__supertype__.__name__}"
+
+        print((Feed() >> Load() >> name).run([1]))
+        """,
+    )
+    assert (ended.err, ended.out) == ("", "['1 UserId int']\n")
+
+
+def test_a_processor_with_options_is_loaded_once(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        class Model(Processor):
+            def __setstate__(self, state):
+                print("loaded")
+                vars(self).update(state)
+            def process(self, item):
+                return item
+
+        print((Feed() >> Model().options(name="model")).run([1]))
+        """,
+    )
+    assert (ended.err, ended.out) == ("", "loaded\n[1]\n")
+
+
 def test_a_class_of_a_script_may_hold_an_instance_of_itself(tmp_path):
     ended = run(
         tmp_path,

@@ -16,15 +16,17 @@ import struct
 import sys
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
-from functools import lru_cache
+from dataclasses import replace
+from enum import Enum
+from functools import cached_property, lru_cache
 from itertools import starmap
 from types import CodeType, FunctionType, MemberDescriptorType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, NewType, ParamSpec, cast
 
 import cloudpickle
 from cloudpickle import cloudpickle as _cloudpickle
 
-from conveyor.dsl.processor import IterableSource, Processor, Wrapped, is_global
+from conveyor.dsl.processor import IterableSource, Own, Processor, Wrapped, is_global
 from conveyor.engines.letters import DeadLetter
 from conveyor.engines.processes.refused import NO_MEMORY
 from conveyor.engines.stage import reason, short
@@ -228,6 +230,9 @@ _SKELETONS = (_cloudpickle._make_skeleton_class, _cloudpickle._make_skeleton_enu
 """What cloudpickle builds a class with that goes by value."""
 
 
+_NO_COPY = Own()
+
+
 class Shipper(cloudpickle.Pickler):
     """Pickles by value what the other side can't find.
 
@@ -235,9 +240,12 @@ class Shipper(cloudpickle.Pickler):
         stream: where the bytes go.
         shared: classes that the other side has got.
         buffer_callback: as for any pickler.
+        root: the processor that is pickled, if it is one.
+        names_ours: whether classes of our ``__main__`` that a worker can be told of go by name.
 
     Attributes:
         classes: the classes that went by value.
+        named: those of ``__main__`` that went by name.
         functions: the functions that did, their methods among them.
     """
 
@@ -246,27 +254,32 @@ class Shipper(cloudpickle.Pickler):
         stream: Any,
         shared: Collection[type] = (),
         buffer_callback: Callable[[pickle.PickleBuffer], bool] | None = None,
+        *,
+        root: Processor[Any, Any] | None = None,
+        names_ours: bool = False,
     ) -> None:
         super().__init__(stream, PROTOCOL, buffer_callback)
         self._shared = shared
+        own = None if root is None else root._conveyor
+        self._copied = own if own is not None and own.origin is not None else _NO_COPY
+        self._names_ours = names_ours
         self.classes: list[type] = []
+        self.named: list[type] = []
         self.functions: list[FunctionType] = []
 
     def reducer_override(self, obj: Any) -> Any:
+        if obj is self._copied:
+            # Of what it is a copy does not matter there, and would be loaded besides.
+            return replace(self._copied, origin=None).__reduce__()
         value: Any = obj
         if isinstance(obj, type):
             return self._class(cast("type[Any]", obj))
-        if isinstance(obj, (CodeType, _Cached)):
-            return _reduced_code(obj) if isinstance(obj, CodeType) else _reduced_cache(obj)
+        if (reduce := _REDUCERS.get(value.__class__)) is not None:
+            return reduce(value)
         if isinstance(obj, Wrapped) and _lives_here_only(obj):
-            return Processor.__reduce_ex__(cast("Any", obj), PROTOCOL)
-        if _is_plain_view(value):
-            return (_view, (pickle.PickleBuffer(value), value.format, value.shape))
+            return Processor.__reduce_ex__(value, PROTOCOL)
         if obj is not None and obj is loaded():
             return (_logger, ())  # each process has its own, with its own sinks
-        if isinstance(obj, io.TextIOWrapper) and obj not in (sys.stdout, sys.stderr):
-            # Cloudpickle would send the text of a file in its place.
-            raise pickle.PicklingError("an open file can't travel")
         result: Any = super().reducer_override(value)
         if isinstance(obj, FunctionType) and result is not NotImplemented:
             self.functions.append(obj)
@@ -275,13 +288,18 @@ class Shipper(cloudpickle.Pickler):
     def _class(self, cls: type[Any]) -> Any:
         if cls in self._shared:
             return NotImplemented
+        if self._names_ours and _is_shareable(cls):
+            self.named.append(cls)
+            return NotImplemented
         result: Any = super().reducer_override(cls)
         if _is_by_value(result):
             _sent.add(cls)
             self.classes.append(cls)
             _, _, (content, _), *_ = result
             content.pop("__slotnames__", None)  # a cache: whether one has ever been pickled
-            return _with_slots(cls, result)
+            return (
+                _with_attributes(cls, result) if issubclass(cls, Enum) else _with_slots(cls, result)
+            )
         return result
 
 
@@ -344,14 +362,90 @@ def _is_of_slots(cls: type, name: str, value: Any) -> bool:
     return is_member or name == "__slots__"
 
 
-def _is_plain_view(value: Any) -> bool:
-    """Whether a value is a memoryview that can be had again from bytes."""
-    return type(value) is memoryview and value.c_contiguous and len(value.format) == 1
+def _with_attributes(cls: type[Enum], reduced: Any) -> Any:
+    """A reduced enum, with what ``__init__`` or ``__new__`` has set in its members.
+
+    Cloudpickle makes the members of their values alone.
+    """
+    make, arguments, state, *rest = reduced
+    attributes = {
+        name: given
+        for name, member in cls.__members__.items()
+        if (given := {k: v for k, v in vars(member).items() if k not in _SET_BY_ENUM})
+    }
+    return (make, arguments, (state, attributes), *rest[:-1], _set_enum_state)
+
+
+_SET_BY_ENUM = {"_value_", "_name_", "_sort_order_", "__objclass__"}
+
+
+def _set_enum_state(cls: type[Enum], state: Any) -> None:
+    content, attributes = state
+    _set_class_state(cls, content)
+    for name, given in attributes.items():
+        vars(cls.__members__[name]).update(given)
+
+
+def _reduced_property(cached: Any) -> Any:
+    """A property that is computed once, without the lock that it has before Python 3.12."""
+    return _cached_property, (cached.func, cached.attrname)
+
+
+def _cached_property(function: Any, name: str | None) -> Any:
+    made = cached_property(function)
+    if name is not None:
+        made.__set_name__(object, name)
+    return made
+
+
+def _is_of_main(named: Any) -> bool:
+    return named.__module__ in ("__main__", *cloudpickle.list_registry_pickle_by_value())
+
+
+def _reduced_name(named: Any) -> Any:
+    """What `typing` makes of a name, which by itself would be looked for by that."""
+    if not _is_of_main(named):
+        return NotImplemented
+    if isinstance(named, NewType):
+        return _named, (NewType, named.__name__, named.__module__, named.__supertype__)
+    return _named, (ParamSpec, named.__name__, named.__module__)
+
+
+def _named(make: Any, name: str, module: str, *arguments: Any) -> Any:
+    made = make(name, *arguments)
+    made.__module__ = module
+    return made
+
+
+def _reduced_view(view: Any) -> Any:
+    """A memoryview that can be had again from bytes."""
+    if not (view.c_contiguous and len(view.format) == 1):
+        return NotImplemented
+    return _view, (pickle.PickleBuffer(view), view.format, view.shape)
 
 
 def _view(buffer: Any, form: Any, shape: tuple[int, ...]) -> Any:
     view: Any = memoryview(buffer).cast("B")
     return view.cast(form, shape) if view else view.cast(form)
+
+
+def _reduced_file(file: Any) -> Any:
+    """A standard stream; cloudpickle would send the text of another file in its place."""
+    if file not in (sys.stdout, sys.stderr):
+        raise pickle.PicklingError("an open file can't travel")
+    return NotImplemented
+
+
+_REDUCERS: dict[type, Callable[[Any], Any]] = {
+    CodeType: _reduced_code,
+    _Cached: _reduced_cache,
+    cached_property: _reduced_property,
+    NewType: _reduced_name,
+    ParamSpec: _reduced_name,
+    memoryview: _reduced_view,
+    io.TextIOWrapper: _reduced_file,
+}
+"""How instances of some types are reduced, where that is not as ever."""
 
 
 def _logger() -> Any:
@@ -366,8 +460,7 @@ def _lives_here_only(wrapped: Any) -> bool:
 
 
 def _is_dynamic(named: Any) -> bool:
-    dynamic = ("__main__", *cloudpickle.list_registry_pickle_by_value())
-    return named.__module__ in dynamic or not is_global(named)
+    return _is_of_main(named) or not is_global(named)
 
 
 def ship(
@@ -385,13 +478,25 @@ def ship(
     Raises:
         NotPicklable: naming the attribute that can't travel.
     """
-    whole = {number: _shipped(stage, one) for number, (stage, one) in processors.items()}
-    shared = _shareable(cls for _, shipper in whole.values() for cls in shipper.classes)
-    shipped: dict[int, bytes] = {}
-    for number, (data, shipper) in whole.items():
-        named = shared.isdisjoint(shipper.classes)
-        shipped[number] = data if named else _shipped(*processors[number], shared)[0]
-    return shipped, shared
+    whole = {n: _shipped(stage, one, names_ours=True) for n, (stage, one) in processors.items()}
+    named = {cls for _, shipper in whole.values() for cls in shipper.named}
+    needed = _with_those_needed(named, processors)
+    return {number: data for number, (data, _) in whole.items()}, needed
+
+
+def _with_those_needed(
+    named: Collection[type], processors: Mapping[int, tuple[str, Processor[Any, Any]]]
+) -> frozenset[type]:
+    """Classes of ``__main__``, and those that their methods and bases need."""
+    shipper = Shipper(io.BytesIO())
+    try:
+        shipper.dump(list(named))
+    except Exception as error:
+        for stage, one in processors.values():
+            _shipped(stage, one)  # which tells of whose attribute it is
+        stage = next(stage for stage, _ in processors.values())
+        raise NotPicklable(stage, None, "a class that it needs", reason(error)) from error
+    return frozenset(filter(_is_shareable, shipper.classes))
 
 
 def by_value(stage: str, processor: Processor[Any, Any]) -> tuple[int, list[str]]:
@@ -412,10 +517,10 @@ def _full_name(named: type | FunctionType) -> str:
 
 
 def _shipped(
-    stage: str, processor: Processor[Any, Any], shared: Collection[type] = ()
+    stage: str, processor: Processor[Any, Any], *, names_ours: bool = False
 ) -> tuple[bytes, Shipper]:
     stream = io.BytesIO()
-    shipper = Shipper(stream, shared)
+    shipper = Shipper(stream, root=processor, names_ours=names_ours)
     try:
         shipper.dump(processor)
     except Exception as error:
@@ -430,14 +535,10 @@ def _shipped(
     return stream.getvalue(), shipper
 
 
-def _shareable(classes: Iterable[type]) -> frozenset[type]:
-    """Of classes that went by value, those that a worker can find by their names, once told."""
+def _is_shareable(cls: type) -> bool:
+    """Whether a worker can find a class by its name, once it has been told."""
     main = sys.modules["__main__"]
-    return frozenset(
-        cls
-        for cls in classes
-        if cls.__module__ == "__main__" and getattr(main, cls.__qualname__, None) is cls
-    )
+    return cls.__module__ == "__main__" and getattr(main, cls.__qualname__, None) is cls
 
 
 def share(classes: frozenset[type]) -> bytes:
