@@ -21,6 +21,7 @@ from conveyor import (
     UsageError,
     __version__,
 )
+from conveyor.cli.apart import see_that_apart
 from conveyor.cli.records import FORMATS, Items, RecordError
 from conveyor.cli.target import TargetError, UserError, load
 from conveyor.engines.base import Live
@@ -158,6 +159,7 @@ def _run(args: argparse.Namespace, out: TextIO) -> int:
     takes_items = any(node.kind == "feed" for node in graph.processors)
     if args.input is not None and not takes_items:
         raise UsageError(f"{args.target} starts with a source, so it takes no --input")
+    see_that_apart(_files(args, out, reads=takes_items))
     with ExitStack() as files:
         live = open_engine(graph, once=True, written=pipeline, **_named(args, _RUN))
         keep = _Report(args.report, live) if args.report is not None else None
@@ -237,6 +239,17 @@ def _leave(letters: DeadLetters, path: str | None) -> None:
 def _failures(text: str) -> float:
     """A count, or a share such as 0.05."""
     return float(text) if "." in text else int(text)
+
+
+def _files(args: argparse.Namespace, out: TextIO, *, reads: bool) -> dict[str, str | TextIO | None]:
+    """What a run reads, where it does, and what it writes: the paths, or the streams."""
+    options = ("input", "output", "dead_letters", "trace", "report")
+    files: dict[str, str | TextIO | None] = {_option(name): getattr(args, name) for name in options}
+    if reads and args.input is None:
+        files["the standard input"] = sys.stdin
+    if args.output is None:
+        files["the standard output"] = out
+    return files
 
 
 def _named(args: argparse.Namespace, options: Mapping[str, object]) -> dict[str, Any]:
@@ -349,7 +362,11 @@ def _command(
 
 def _add(parser: argparse.ArgumentParser, options: Mapping[str, Mapping[str, Any]]) -> None:
     for name, how in options.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", **how)
+        parser.add_argument(_option(name), **how)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _add_json(parser: argparse.ArgumentParser, what: str) -> None:

@@ -118,6 +118,14 @@ def conveyor(folder: Path, *arguments: str, given: str = "") -> subprocess.Compl
     return ended
 
 
+def in_shell(folder: Path, arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command, as a shell runs it with these arguments and redirections."""
+    command = f"'{sys.executable}' -m conveyor {arguments}"
+    return subprocess.run(
+        command, shell=True, capture_output=True, check=False, timeout=LIMIT, **options(folder)
+    )
+
+
 def told(ended: subprocess.CompletedProcess[str], code: int) -> str:
     """What a command that failed says, which is never a traceback of ours."""
     assert ended.returncode == code, ended.stderr
@@ -161,6 +169,69 @@ def test_a_file_about_the_run_that_cannot_be_written_is_refused(option, folder):
     ended = conveyor(folder, "run", "lines.py:shout", option, "no/run", given="a b\n")
 
     assert f"the {option[2:]} can't be written to" in told(ended, 2)
+
+
+def same_file(folder: Path, how: str) -> str:
+    """Another name for the file ``in``, which holds a line."""
+    (folder / "in").write_text("kept\n")
+    match how:
+        case "by its name":
+            return "in"
+        case "by another path":
+            return f"../{folder.name}/in"
+        case "by a symlink":
+            (folder / "link").symlink_to("in")
+        case "by a hard link":
+            os.link(folder / "in", folder / "link")
+        case _:
+            raise ValueError(how)
+    return "link"
+
+
+@pytest.mark.parametrize(
+    "how", ["by its name", "by another path", "by a symlink", "by a hard link"]
+)
+@pytest.mark.parametrize("option", ["--output", "--dead-letters", "--trace", "--report"])
+def test_a_file_is_not_written_over_that_is_read(how, option, folder):
+    run = ["run", "lines.py:same", "--input", "in", option, same_file(folder, how)]
+
+    error = told(conveyor(folder, *run), 2)
+
+    assert f"conveyor: {option} and --input are the same file" in error
+    assert (folder / "in").read_text() == "kept\n"
+
+
+def test_two_files_that_are_written_are_not_one(folder):
+    (folder / "link").symlink_to("new")
+    run = ["run", "lines.py:same", "--output", "new", "--dead-letters", "link"]
+
+    error = told(conveyor(folder, *run, given="a\n"), 2)
+
+    assert "--dead-letters and --output are the same file, 'link'" in error
+    assert not (folder / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("where", "named"),
+    [
+        ("--output in < in", "the standard input and --output are the same file, 'in'"),
+        ("--input in >> in", "the standard output and --input are the same file, 'in'"),
+        ("< in >> in", "the standard output and the standard input are the same file: "),
+    ],
+)
+def test_a_standard_stream_is_a_file_as_well(where, named, folder):
+    same_file(folder, "by its name")
+
+    ended = in_shell(folder, f"run lines.py:same {where}")
+
+    assert named in told(ended, 2)
+    assert (folder / "in").read_text() == "kept\n"
+
+
+def test_what_is_no_ordinary_file_may_be_both_ends(folder):
+    run = ["run", "lines.py:same", "--input", "/dev/null", "--output", "/dev/null"]
+
+    assert conveyor(folder, *run).returncode == 0
 
 
 @pytest.mark.quick
@@ -358,11 +429,7 @@ def test_an_output_does_not_wait_for_the_next_item(folder):
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-"])
 def test_a_closed_standard_stream_is_told(folder, closed):
-    command = f"'{sys.executable}' -m conveyor run lines.py:words {closed}"
-
-    ended = subprocess.run(
-        command, shell=True, capture_output=True, check=False, timeout=LIMIT, **options(folder)
-    )
+    ended = in_shell(folder, f"run lines.py:words {closed}")
 
     assert ended.returncode == 2
     assert ended.stderr.endswith("put is closed\n")
