@@ -21,6 +21,14 @@ def write_whole(path: Path, data: bytes, *, mode: int | None = None) -> None:
     Raises:
         OSError: the file can't be written; what was there is still there.
     """
+    try:
+        _replace(path, data, mode)
+    except OSError as error:
+        # It knows the name of the new file only, or none: the user's is this.
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _replace(path: Path, data: bytes, mode: int | None) -> None:
     # In the same folder, so that it can take the place of the old one in one step.
     fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -512,6 +512,18 @@ def test_a_file_stays_as_it_is_where_another_cannot_be_written(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("folder", ["missing", "taken"])
+def test_a_file_that_cannot_be_written_is_told_by_the_name_it_was_given(folder, tmp_path):
+    (tmp_path / "taken" / "file.svg").mkdir(parents=True)
+    path = tmp_path / folder / "file.svg"
+    results = Feed().run([1], engine="inline")
+    for write in (results.dead_letters.save, results.draw, results.report):
+        with pytest.raises(OSError, match=folder) as caught:
+            write(path)
+        assert str(caught.value).endswith(f": {str(path)!r}")
+        assert list(path.parent.glob(".*")) == []
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
