@@ -163,17 +163,19 @@ def _run(args: argparse.Namespace, out: TextIO) -> int:
     with ExitStack() as files:
         live = open_engine(graph, once=True, written=pipeline, **_named(args, _RUN))
         keep = _Report(args.report, live) if args.report is not None else None
+        left = None if args.dead_letters is None else _writable(args.dead_letters, "dead letters")
         items = None
         if takes_items:
             source = files.enter_context(_input(args.input))
             items = Items(FORMATS[args.format], source.fileno())
-        target = files.enter_context(_output(args.output, out))
         stream = live.stream(
             items, max_failures=args.max_failures, progress=args.progress, trace=args.trace
         )
+        # Only now is a file emptied: what does not fit has been refused.
+        target = files.enter_context(_output(args.output, out))
         # On a terminal that shows the progress, too, outputs are printed as all else is: above it.
         is_shared = args.progress and target.isatty() and sys.stderr.isatty()
-        files.callback(_leave, stream.dead_letters, args.dead_letters)
+        files.callback(_leave, stream.dead_letters, left)
         if keep is not None:
             files.push(keep.write)
         with live, closing(stream) as outputs:
@@ -183,7 +185,7 @@ def _run(args: argparse.Namespace, out: TextIO) -> int:
                 (sys.stdout if is_shared else target).write(text)
                 if not waits:
                     target.flush()
-                if args.dead_letters is None:
+                if left is None:
                     if keep is not None:
                         keep.take(stream.dead_letters)
                     _tell_of(stream.dead_letters)
@@ -201,8 +203,7 @@ class _Report:
     """The most dead letters that are kept for it."""
 
     def __init__(self, path: str, live: Live[Any]) -> None:
-        self._path = Path(path).absolute()
-        see_that_writable(self._path, "the report")
+        self._path = _writable(path, "report")
         self._live = live
         self._letters: list[DeadLetter] = []
 
@@ -229,11 +230,20 @@ def _tell_of(letters: DeadLetters) -> None:
     letters.clear()
 
 
-def _leave(letters: DeadLetters, path: str | None) -> None:
-    """Write dead letters to their file, however the run ended, and tell of them."""
-    if path is not None:
-        letters.save(path)
-    _tell_of(letters)
+def _leave(letters: DeadLetters, path: Path | None) -> None:
+    """Write dead letters to their file, however the run ended, and tell of them in any case."""
+    try:
+        if path is not None:
+            letters.save(path)
+    finally:
+        _tell_of(letters)
+
+
+def _writable(path: str, what: str) -> Path:
+    """Where a file goes at the end, wherever the user's code has gone to until then."""
+    file = Path(path).absolute()
+    see_that_writable(file, f"the {what}")
+    return file
 
 
 def _failures(text: str) -> float:

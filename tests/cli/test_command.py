@@ -69,6 +69,12 @@ def nap(n):
 
 many = Source(list(range(100))) >> Processor(nap)
 same = Processor(lambda item: item)
+@processor
+def last(line: str):
+    os.rmdir("sub")
+    raise ValueError(line)
+
+vain = last.options(on_error="dead_letter")
 sets = Processor(lambda item: {item})
 items = [1, 2]
 
@@ -164,11 +170,35 @@ def test_a_run_that_fails_has_its_report(folder):
     assert "could not convert string to float: &#x27;x&#x27;" in page
 
 
-@pytest.mark.parametrize("option", ["--trace", "--report"])
+@pytest.mark.parametrize("option", ["--trace", "--report", "--dead-letters"])
 def test_a_file_about_the_run_that_cannot_be_written_is_refused(option, folder):
     ended = conveyor(folder, "run", "lines.py:shout", option, "no/run", given="a b\n")
 
-    assert f"the {option[2:]} can't be written to" in told(ended, 2)
+    assert f"the {option[2:].replace('-', ' ')} can't be written to" in told(ended, 2)
+    assert not (folder / "pids").exists()
+
+
+@pytest.mark.parametrize(
+    "unfit",
+    [("--trace", "no/run"), ("--dead-letters", "no/run"), ("--max-failures", "-1")],
+    ids=" ".join,
+)
+def test_what_does_not_fit_costs_no_file(unfit, folder):
+    (folder / "out").write_text("kept\n")
+
+    told(conveyor(folder, "run", "lines.py:same", "--output", "out", *unfit, given="a\n"), 2)
+
+    assert (folder / "out").read_text() == "kept\n"
+
+
+def test_dead_letters_that_can_no_longer_be_kept_are_told_all_the_same(folder):
+    (folder / "sub").mkdir()
+    run = ["run", "lines.py:vain", "--dead-letters", "sub/letters"]
+
+    error = conveyor(folder, *run, given="x\n").stderr
+
+    assert "conveyor: dead letter: stage 'last' failed on item 'x'" in error
+    assert f"No such file or directory: '{folder}/sub/letters'" in error
 
 
 def same_file(folder: Path, how: str) -> str:
