@@ -26,6 +26,7 @@ from conveyor.cli.records import FORMATS, Items, RecordError
 from conveyor.cli.target import TargetError, UserError, load
 from conveyor.engines.base import Live
 from conveyor.engines.files import see_that_writable, write_whole
+from conveyor.engines.letters import checked_limit
 from conveyor.engines.opening import explain, open_engine, see_that_it_travels
 from conveyor.graph.draw import PICTURES, picture
 from conveyor.seeing.report import report
@@ -248,7 +249,16 @@ def _writable(path: str, what: str) -> Path:
 
 def _failures(text: str) -> float:
     """A count, or a share such as 0.05."""
-    return float(text) if "." in text else int(text)
+    try:
+        limit = checked_limit(float(text) if "." in text else int(text))
+    except (ValueError, UsageError):
+        limit = None
+    if limit is None:
+        raise argparse.ArgumentTypeError(
+            "it takes a count, such as 10, or a share of the items between 0 and 1, such as "
+            f"0.05, not {text!r}"
+        )
+    return limit
 
 
 def _files(args: argparse.Namespace, out: TextIO, *, reads: bool) -> dict[str, str | TextIO | None]:

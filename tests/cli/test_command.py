@@ -180,7 +180,7 @@ def test_a_file_about_the_run_that_cannot_be_written_is_refused(option, folder):
 
 @pytest.mark.parametrize(
     "unfit",
-    [("--trace", "no/run"), ("--dead-letters", "no/run"), ("--max-failures", "-1")],
+    [("--trace", "no/run"), ("--dead-letters", "no/run"), ("--max-failures=-1",)],
     ids=" ".join,
 )
 def test_what_does_not_fit_costs_no_file(unfit, folder):
@@ -591,6 +591,15 @@ def test_values_that_do_not_fit_are_told_with_2(folder, arguments):
 
     assert error.startswith("conveyor: ")
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("value", ["x", "1.5", "-1", "0.0", "nan"])
+def test_how_many_failures_are_borne_is_a_count_or_a_share(folder, value):
+    error = told(conveyor(folder, "run", "lines.py:same", f"--max-failures={value}"), 2)
+
+    assert "--max-failures: it takes a count, such as 10, or a share of the items" in error
+    assert f"not {value!r}" in error
+    assert "_failures value" not in error
 
 
 def test_help_has_examples_and_the_exit_codes(folder):
