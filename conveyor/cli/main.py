@@ -86,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = sys.stdout
     try:
         out = _standard(out, "output")
+        _escape_what_it_lacks(out)
         # What the user's code prints, here and in workers, must not get among the outputs.
         with redirect_stdout(sys.stderr):
             code = command(args, out)
@@ -105,6 +106,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _complain(error: Exception, code: int) -> int:
     sys.stderr.write(f"conveyor: {error}\n")
     return code
+
+
+def _escape_what_it_lacks(out: TextIO) -> None:
+    """Show what the encoding has not, as where workers print. A run's outputs are left as data."""
+    if isinstance(out, io.TextIOWrapper):
+        out.reconfigure(errors="backslashreplace")
 
 
 def _let_go(out: TextIO) -> None:

@@ -534,6 +534,23 @@ def test_draw_writes_a_picture_or_prints_it(folder):
     assert ".svg, .mmd" in told(conveyor(folder, "draw", "lines.py:shout", "--output", "a.b"), 2)
 
 
+def test_what_the_standard_output_can_not_encode_is_shown_escaped(folder, monkeypatch):
+    (folder / "umlaut.py").write_text(
+        "from conveyor import *\n@processor\ndef größe(line):\n    return line\n"
+        "pipeline = größe >> größe % 2"
+    )
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+
+    checked = conveyor(folder, "check", "umlaut.py:pipeline")
+    drawn = conveyor(folder, "draw", "umlaut.py:pipeline")
+    explained = conveyor(folder, "explain", "umlaut.py:pipeline")
+
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert "is sound: gr\\xf6\\xdfe >> gr\\xf6\\xdfe % 2" in checked.stdout
+    assert "\\u251c\\u2500 gr\\xf6\\xdfe" in drawn.stdout
+    assert "gr\\xf6\\xdfe" in explained.stdout
+
+
 def test_explain_is_a_text_or_json(folder):
     text = conveyor(folder, "explain", "lines.py:shout", "--processes", "2").stdout
     value = json.loads(conveyor(folder, "explain", "lines.py:shout", "--json").stdout)
