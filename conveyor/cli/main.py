@@ -175,7 +175,8 @@ def _run(args: argparse.Namespace, out: TextIO) -> int:
         items = None
         if takes_items:
             source = files.enter_context(_input(args.input))
-            items = Items(FORMATS[args.format], source.fileno())
+            name = "the input" if args.input is None else repr(args.input)
+            items = Items(FORMATS[args.format], source.fileno(), name)
         stream = live.stream(
             items, max_failures=args.max_failures, progress=args.progress, trace=args.trace
         )

@@ -7,7 +7,7 @@ import json
 import os
 import select
 from codecs import getincrementaldecoder
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -27,19 +27,20 @@ class Format:
 
     Attributes:
         help: what an item is, in a few words.
-        read: gives the items of lines, each as soon as its last line is there.
+        read: gives the items of lines, each as soon as its last line is there. Errors call the
+            file by the name that is given.
         write: gives what to write for each item, in turn.
     """
 
     help: str
-    read: Callable[[Iterable[str]], Iterator[Any]]
+    read: Callable[[Iterable[str], str], Iterator[Any]]
     write: Callable[[Iterable[Any]], Iterator[str]]
 
 
 # -- lines --
 
 
-def _read_lines(lines: Iterable[str]) -> Iterator[str]:
+def _read_lines(lines: Iterable[str], _file: str) -> Iterator[str]:
     for line in lines:
         yield line.removesuffix("\n").removesuffix("\r")
 
@@ -52,13 +53,13 @@ def _write_lines(items: Iterable[Any]) -> Iterator[str]:
 # -- JSON lines --
 
 
-def _read_json(lines: Iterable[str]) -> Iterator[Any]:
+def _read_json(lines: Iterable[str], file: str) -> Iterator[Any]:
     for number, line in enumerate(lines, 1):
         if not line.isspace():
             try:
                 item = json.loads(line)
             except ValueError as error:
-                raise RecordError(f"line {number} of the input is no JSON: {error}") from None
+                raise RecordError(f"line {number} of {file} is no JSON: {error}") from None
             yield item
 
 
@@ -77,17 +78,23 @@ def _write_json(items: Iterable[Any]) -> Iterator[str]:
 # -- CSV --
 
 
-def _read_csv(lines: Iterable[str]) -> Iterator[dict[str, str]]:
+def _read_csv(lines: Iterable[str], file: str) -> Iterator[dict[str, str]]:
     reader = csv.DictReader(lines, strict=True)
     try:
+        columns = Counter(reader.fieldnames or ())
+        if twice := [column for column, count in columns.items() if count > 1]:
+            raise RecordError(
+                f"the header of {file} names {', '.join(map(repr, twice))} more than once: an item "
+                "is a dict, which keeps one of them; give each column a name of its own"
+            )
         for row in reader:
             if None in row or None in row.values():
                 raise RecordError(
-                    f"line {reader.line_num} of the input has not as many fields as the header"
+                    f"line {reader.line_num} of {file} has not as many fields as the header"
                 )
             yield row
     except csv.Error as error:
-        raise RecordError(f"the input is no CSV behind line {reader.line_num}: {error}") from None
+        raise RecordError(f"{file} is no CSV behind line {reader.line_num}: {error}") from None
 
 
 class _Echo:
@@ -134,11 +141,12 @@ class Items(Arriving[Any]):
     Args:
         form: how they stand in it.
         fd: its descriptor, which is read and not closed.
+        name: what errors call it.
     """
 
-    def __init__(self, form: Format, fd: int) -> None:
+    def __init__(self, form: Format, fd: int, name: str) -> None:
         self._lines = _Lines(fd)
-        self._items = form.read(self._lines)
+        self._items = form.read(self._lines, name)
 
     def __next__(self) -> Any:
         return next(self._items)

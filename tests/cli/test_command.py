@@ -418,6 +418,7 @@ def test_a_run_that_fails_says_where_and_exits_with_1(folder):
         ("sets", "jsonl", "1\n", "can't be written as JSON: Object of type set"),
         ("same", "csv", "a,b\n1\n", "line 2 of the input has not as many fields as the header"),
         ("same", "csv", 'a\n"1"2\n', "the input is no CSV behind line 1: "),
+        ("same", "csv", "a,b,c,b,a\n1,2,3,4,5\n", "the header of the input names 'a', 'b' more"),
     ],
 )
 def test_what_can_not_be_read_or_written_is_told(folder, target, form, given, message):
@@ -426,6 +427,22 @@ def test_what_can_not_be_read_or_written_is_told(folder, target, form, given, me
 
     assert ended.returncode == 1
     assert message in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("form", "content", "message"),
+    [
+        ("csv", "a,b,a\n1,2,3\n", "the header of 'in' names 'a' more than once"),
+        ("csv", "a,b\n1\n", "line 2 of 'in' has not as many fields"),
+        ("jsonl", "{\n", "line 1 of 'in' is no JSON"),
+    ],
+)
+def test_a_file_that_can_not_be_read_is_named(folder, form, content, message):
+    (folder / "in").write_text(content)
+
+    ended = conveyor(folder, "run", "lines.py:same", "--format", form, "--input", "in")
+
+    assert message in told(ended, 1)
 
 
 def test_outputs_come_while_the_input_goes_on_and_nobody_reading_ends_it(folder):
