@@ -126,8 +126,7 @@ def _let_go(out: TextIO) -> None:
 
 def _check(args: argparse.Namespace, out: TextIO) -> int:
     try:
-        pipeline = load(args.target)
-        graph = pipeline.compile()
+        pipeline, graph = load(args.target)
         see_that_it_travels(graph)
     except ConveyorError as error:
         if not args.json:
@@ -145,7 +144,7 @@ def _check(args: argparse.Namespace, out: TextIO) -> int:
 
 
 def _draw(args: argparse.Namespace, out: TextIO) -> int:
-    graph = load(args.target).compile()
+    _, graph = load(args.target)
     if args.output is None:
         out.write(picture(graph, f".{args.format or 'txt'}"))
     else:
@@ -155,15 +154,15 @@ def _draw(args: argparse.Namespace, out: TextIO) -> int:
 
 
 def _explain(args: argparse.Namespace, out: TextIO) -> int:
-    explanation = explain(load(args.target).compile(), **_named(args, _PLANNED))
+    _, graph = load(args.target)
+    explanation = explain(graph, **_named(args, _PLANNED))
     text = json.dumps(explanation.to_dict(), indent=2) if args.json else str(explanation)
     out.write(text + "\n")
     return OK
 
 
 def _run(args: argparse.Namespace, out: TextIO) -> int:
-    pipeline = load(args.target)
-    graph = pipeline.compile()
+    pipeline, graph = load(args.target)
     takes_items = any(node.kind == "feed" for node in graph.processors)
     if args.input is not None and not takes_items:
         raise UsageError(f"{args.target} starts with a source, so it takes no --input")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
 import cloudpickle
 
-from conveyor import ConveyorError, Element
+from conveyor import ConveyorError, Element, Graph
 from conveyor.dsl.element import is_element
+from conveyor.dsl.site import Site, built_for
 
 T = TypeVar("T")
 
@@ -28,19 +30,30 @@ class UserError(Exception):
     """The user's own code raised; the text is its traceback, without our part of it."""
 
 
-def load(target: str) -> Element[Any, Any]:
-    """The pipeline that a target names: an element, or what a function gives.
+def load(target: str) -> tuple[Element[Any, Any], Graph]:
+    """The pipeline that a target names, an element or what a function gives; and its graph.
 
     Raises:
         TargetError: there is none.
         UserError: the user's code raised.
         ConveyorError: what the user's code builds breaks a rule.
     """
+    module, name, found = _named(target)
+
+    def where() -> Site:
+        return _built_at(found, module, name) or Site(target)
+
+    pipeline = _element(found, target, where)
+    return pipeline, built_for(pipeline.compile, where)
+
+
+def _named(target: str) -> tuple[ModuleType, str, object]:
+    """What a target names, with the module and the name in it."""
     place, colon, name = target.rpartition(":")
     if not (colon and place and name):
         raise TargetError(f"TARGET is module:name or file.py:name, not {target!r}")
     module = _file(place) if place.endswith(".py") else _module(place)
-    return _element(_found(module, place, name), target)
+    return module, name, _found(module, place, name)
 
 
 def _module(name: str) -> ModuleType:
@@ -88,7 +101,7 @@ def _found(module: ModuleType, place: str, name: str) -> object:
     return found
 
 
-def _element(found: object, target: str) -> Element[Any, Any]:
+def _element(found: object, target: str, where: Callable[[], Site]) -> Element[Any, Any]:
     if callable(found) and not is_element(found):
         try:
             inspect.signature(found).bind()
@@ -96,11 +109,52 @@ def _element(found: object, target: str) -> Element[Any, Any]:
             raise TargetError(f"{target} can't be called without arguments: {error}") from None
         except ValueError:
             pass  # a builtin, which does not tell what it takes
-        found = _guarded(found)
+        build = found
+        found = _guarded(lambda: built_for(build, where))
         target += "()"
     if not is_element(found):
         raise TargetError(f"{target} is no pipeline, but of type {type(found).__name__}")
     return found
+
+
+def _built_at(found: object, module: ModuleType, name: str) -> Site | None:
+    """Where a function begins, or a variable of a module is set last; None where that is unknown.
+
+    An element does not know its line: most are never refused, and all would have to look for it.
+    """
+    if callable(found) and not is_element(found):
+        function = inspect.unwrap(getattr(found, "__func__", found))
+        if inspect.isfunction(function):
+            return Site(function.__code__.co_filename, function.__code__.co_firstlineno)
+    try:
+        tree = ast.parse(inspect.getsource(module))
+    except (OSError, TypeError):
+        return None
+    lines = [one.lineno for one in _statements(tree) if _sets(one, name)]
+    return Site(str(module.__file__), max(lines)) if lines else None
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
+    """The statements that run when a module is loaded."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.stmt):
+            yield node
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.expr)):
+            yield from _statements(node)
+
+
+def _sets(statement: ast.stmt, name: str) -> bool:
+    match statement:
+        case ast.FunctionDef(name=known):
+            return known == name
+        case ast.Assign(targets=targets):
+            pass
+        case ast.AnnAssign(target=target, value=ast.expr()) | ast.AugAssign(target=target):
+            targets = [target]
+        case _:
+            return False
+    names = (node for target in targets for node in ast.walk(target))
+    return any(isinstance(node, ast.Name) and node.id == name for node in names)
 
 
 def _guarded(call: Callable[[], T]) -> T:

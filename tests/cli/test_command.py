@@ -535,6 +535,91 @@ def test_check_tells_what_is_not_sound(folder):
     assert (ended.returncode, json.loads(ended.stdout)["rules"]) == (1, ["join"])
 
 
+REFUSED = """
+from functools import partial
+from conveyor import *
+from elsewhere import there
+
+@processor
+def a(text: str) -> str:
+    return text
+
+def given():
+    return a * a
+
+class Made:
+    inside = a * a
+
+    @classmethod
+    def given(cls):
+        return a * a
+
+def compiled():
+    return (a * a).compile()
+
+@processor
+def two(one, other):
+    return one
+
+written = Feed() >> a
+written = (
+    a * a
+)
+if True:
+    below: Element = a * a
+made = partial(Pipeline, a, Join(), a)
+"""
+
+
+@pytest.fixture
+def refused(folder: Path) -> Path:
+    (folder / "refused.py").write_text(REFUSED)
+    (folder / "elsewhere.py").write_text("from conveyor import *\nthere = Pipe() >> Pipe()")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("refused.py:given", "def given():"),
+        ("refused.py:Made.given", "    @classmethod"),
+        ("refused.py:compiled", "    return (a * a).compile()"),
+        ("refused.py:two", "def two(one, other):"),
+        ("refused.py:written", "written = ("),
+        ("refused:written", "written = ("),
+        ("refused.py:below", "    below: Element = a * a"),
+        ("refused.py:made", "made = partial(Pipeline, a, Join(), a)"),
+    ],
+)
+def test_what_is_refused_is_told_with_the_line_that_builds_it(target, line, refused):
+    error = told(conveyor(refused, "check", target), 1)
+
+    number = REFUSED.splitlines().index(line) + 1
+    assert error.endswith(f"\n  at {refused}/refused.py:{number}\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("check", "there"),
+        ("draw", "Made.inside"),
+        ("explain", "there"),
+        ("run", "Made.inside"),
+    ],
+)
+def test_what_no_line_is_known_for_is_told_by_its_target(command, name, refused):
+    error = told(conveyor(refused, command, f"refused.py:{name}"), 1)
+
+    assert error.endswith(f"\n  at refused.py:{name}\n")
+
+
+def test_a_program_is_told_the_line_as_well(refused):
+    ended = conveyor(refused, "check", "refused.py:below", "--json")
+
+    number = REFUSED.splitlines().index("    below: Element = a * a") + 1
+    assert json.loads(ended.stdout)["message"].endswith(f"\n  at {refused}/refused.py:{number}")
+
+
 def test_check_finds_what_can_not_travel(folder):
     error = told(conveyor(folder, "check", "lines.py:locked"), 1)
 
