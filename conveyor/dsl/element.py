@@ -425,7 +425,8 @@ class Element(Generic[In, Out, Ends]):
 
         Args:
             items: what goes in, for a pipeline that does not start with a Source. Any
-                iterable; it is pulled in the calling thread, as there is room.
+                iterable; it is pulled as there is room, a collection in the calling thread, and
+                what may have to be waited for in a thread of its own.
             engine: ``"processes"`` or ``"inline"`` (in the calling process, for debugging).
             ordered: give the outputs in the order that the inline engine gives.
             processes: the most worker processes; unset, every processor has its own.
@@ -453,6 +454,7 @@ class Element(Generic[In, Out, Ends]):
             ConstructionError: the expression breaks a construction rule.
             TooManyFailures: more items failed than ``max_failures`` allows.
             Stalled: the run stood still for longer than ``stalled``.
+            UsageError: the arguments do not fit the pipeline, or each other.
             ConveyorError: a stage failed; nothing is left running.
         """
         live = self.open(
@@ -521,7 +523,8 @@ class Element(Generic[In, Out, Ends]):
                 first = live.run(items)
                 second = live.run(more)
 
-        The arguments and errors are those of :meth:`run`.
+        These arguments, and the errors, are those of :meth:`run`. What is for one run alone, such
+        as ``progress`` and ``max_failures``, ``live.run`` and ``live.stream`` take.
         """
         from conveyor.engines.opening import open_engine
 

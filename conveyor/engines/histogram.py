@@ -10,7 +10,7 @@ Who writes it counts in shared memory; who reads it makes a :class:`Histogram` o
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableSequence, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 
 _BITS = 3
@@ -82,7 +82,7 @@ class Histogram:
         total: the sum of all times, in seconds.
     """
 
-    counts: tuple[int, ...] = ()
+    counts: tuple[int, ...] = field(default=(), repr=False)
     total: float = 0.0
 
     @staticmethod

@@ -25,7 +25,7 @@ class Recent:
     blocked: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Snapshot:
     """How far a run has got: what ``run(progress=function)`` calls the function with.
 
@@ -44,6 +44,11 @@ class Snapshot:
     length: int | None = None
     remaining: float | None = None
     is_last: bool = False
+
+    def __repr__(self) -> str:
+        seconds = f"elapsed={self.elapsed:.3g}, remaining={self.remaining}"
+        items = f"items_in={self.items_in}, items_out={self.items_out}, failed={self.failed}"
+        return f"Snapshot({items}, length={self.length}, {seconds}, is_last={self.is_last})"
 
     @property
     def elapsed(self) -> float:

@@ -177,9 +177,9 @@ class Counted(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Stats:
-    """The account of one run, and how the time went.
+    """The account of one run, and how the time went; a prompt or a notebook shows it as tables.
 
     Attributes:
         graph: what ran, without the processors.
@@ -234,6 +234,8 @@ class Stats:
         return verdict(self, physical_cores())
 
     def __getitem__(self, node: str) -> ElementStats:
+        if node not in self.accounts:
+            raise KeyError(f"there is no element {node!r}, but: {', '.join(self.accounts)}")
         return self.elements[node]
 
     def __iter__(self) -> Iterator[str]:
@@ -277,6 +279,8 @@ class Stats:
         from conveyor.engines.table import table
 
         return table(self)
+
+    __repr__ = __str__
 
 
 def _workers(counted: Sequence[Counted]) -> Iterator[tuple[str, WorkerStats]]:

@@ -102,6 +102,19 @@ def _limit(config: pytest.Config, own: Any) -> float | None:
         raise pytest.UsageError(f"conveyor_limit takes seconds, not {given!r}") from None
 
 
+def _own_limit(item: pytest.Item) -> Any:
+    """What the mark of a test says of its limit; None where it says nothing."""
+    mark = item.get_closest_marker(MARK)
+    if mark is None:
+        return None
+    if mark.args or not {"limit"}.issuperset(mark.kwargs):
+        named = (f"{name}={value!r}" for name, value in mark.kwargs.items())
+        given = ", ".join([*map(repr, mark.args), *named])
+        told = f"@pytest.mark.{MARK} takes limit=SECONDS and nothing else, not ({given})"
+        pytest.fail(told, pytrace=False)
+    return mark.kwargs.get("limit")
+
+
 # -- which tests, and how often --
 
 
@@ -180,8 +193,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         return (yield)
     from conveyor.testing.guard import Guard, Hung, Leaked
 
-    mark = item.get_closest_marker(MARK)
-    limit = _limit(item.config, mark.kwargs.get("limit") if mark is not None else None)
+    limit = _limit(item.config, _own_limit(item))
     guard = Guard(limit, _way(item).seed)
     item.config.stash[_guard_key] = guard
     result = problem = None

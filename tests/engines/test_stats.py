@@ -176,6 +176,23 @@ def test_it_is_a_table_of_what_there_is_to_say():
     assert end.endswith(" s")
 
 
+def test_a_prompt_shows_it_as_tables_and_a_snapshot_on_a_line():
+    seen = []
+    stats = (Feed() >> Processor(abs)).run(range(3), progress=seen.append).stats
+    assert repr(stats) == str(stats)
+    assert "[" not in repr(stats["abs"].service)
+    assert repr(seen[-1]).startswith(
+        "Snapshot(items_in=3, items_out=3, failed=0, length=3, elapsed=0"
+    )
+    assert repr(seen[-1]).endswith("is_last=True)")
+
+
+def test_an_element_that_is_not_there_is_told_with_those_that_are():
+    stats = (Feed() >> Processor(abs)).run([1], engine="inline").stats
+    with pytest.raises(KeyError, match="there is no element 'ab', but: feed, abs, output"):
+        stats["ab"]
+
+
 def test_it_becomes_plain_values():
     stats = (Feed() >> same % AUTO).run(range(50)).stats
     plain = json.loads(stats.to_json())

@@ -285,6 +285,20 @@ def test_marked():
     run(tests, "--conveyor-limit=0").assert_outcomes(passed=2)
 
 
+@pytest.mark.parametrize("given", ["2", "limi=2", "limit=2, seed=1"])
+def test_a_mark_that_says_something_else_fails_its_test(run, given):
+    result = run(f"""
+@pytest.mark.conveyor({given})
+def test_marked():
+    pass
+""")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [f"*mark.conveyor takes limit=SECONDS and nothing else, not ({given})"]
+    )
+
+
 def test_who_debugs_has_time(pytester, run):
     run("""
 @pytest.mark.conveyor(limit=0.5)
