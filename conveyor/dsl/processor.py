@@ -171,6 +171,12 @@ def instance_of(processor: Any) -> Any:
     return processor if origin is None else origin
 
 
+def own_of_copy(processor: Processor[Any, Any]) -> Own | None:
+    """What we keep in a copy with options; None of an instance as it was made."""
+    own = processor._conveyor
+    return None if own.origin is None else own
+
+
 def with_settings(processor: Any, settings: Settings) -> Any:
     """A copy with other settings, which still stands for the same instance."""
     origin = instance_of(processor)

@@ -529,6 +529,92 @@ def test_what_workers_log_reaches_the_caller(tmp_path):
     assert "by logging 1" in ended.err
 
 
+LOGS = """
+import logging
+
+class Show(logging.Handler):
+    def emit(self, record):
+        failed = bool(record.exc_info or record.exc_text)
+        print(record.name, record.levelname, record.getMessage(), record.who, failed)
+
+class Thing:
+    def __repr__(self):
+        return "<thing>"
+
+def talk(item):
+    logging.info("item %s", item, extra={"who": [item]})
+    logging.getLogger("a.b").debug("fine", extra={"who": Thing()})
+    logging.getLogger("quiet").warning("not this", extra={"who": None})
+    logging.getLogger("own").warning("own", extra={"who": None})
+    try:
+        item / 0
+    except ZeroDivisionError:
+        logging.exception("failed", extra={"who": open})
+    return item
+
+logging.root.setLevel(logging.INFO)
+logging.root.addHandler(Show())
+logging.getLogger("a").setLevel(logging.DEBUG)
+logging.getLogger("quiet").setLevel(logging.ERROR)
+logging.getLogger("own").addHandler(Show())
+for engine in ("inline", "processes"):
+    Processor(talk).run([1], engine=engine)
+"""
+
+
+def test_what_workers_log_is_for_the_handlers_of_the_caller(tmp_path):
+    ended = run(tmp_path, LOGS)
+    lines = [
+        "root INFO item 1 [1] False",
+        "a.b DEBUG fine <thing> False",
+        "own WARNING own None False",
+        "own WARNING own None False",
+        "root ERROR failed <built-in function open> True",
+    ]
+    assert (ended.err, ended.out.splitlines()) == ("", lines * 2)
+
+
+def test_workers_set_up_logging_where_the_caller_has_not(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import logging
+
+        class Talk(Processor):
+            def setup(self):
+                logging.basicConfig(level=logging.INFO, format="worker: %(message)s")
+            def process(self, item):
+                logging.info("item %s", item)
+
+        (Feed() >> Talk()).run([1])
+        """,
+    )
+    assert ended.err == "worker: item 1\n"
+
+
+def test_what_a_worker_forks_logs_by_itself(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import logging
+
+        def fork(item):
+            child = os.fork()
+            if not child:
+                logging.warning("from the child")
+                os._exit(0)
+            os.waitpid(child, 0)
+            logging.warning("from the worker")
+            return item
+
+        logging.basicConfig(format="caller: %(message)s")
+        print((Feed() >> Processor(fork)).run([1]))
+        """,
+    )
+    assert ended.err == "from the child\ncaller: from the worker\n"
+    assert ended.out == "[1]\n"
+
+
 RUN = "; (conveyor.Feed() >> conveyor.Processor(abs)).run([1])"
 
 

@@ -26,6 +26,7 @@ from typing import Any, Literal, Protocol
 from conveyor import log
 from conveyor.engines.counted import Counted
 from conveyor.engines.letters import Failures
+from conveyor.engines.processes import logged
 from conveyor.engines.processes.actor import Accounts, Sink, SourceActor, taken_off
 from conveyor.engines.processes.channel import Poller
 from conveyor.engines.processes.descriptors import close_all, fill_standard_streams
@@ -56,6 +57,7 @@ from conveyor.engines.processes.worker import (
     GOODBYE,
     HELD,
     HOLD,
+    LOGGED,
     LOOK,
     MOVED,
     PRINTED,
@@ -326,6 +328,7 @@ class Crew:
                 environment,
                 None if self._is_restartable(hand) else self._region(),
                 self._kept.blame(hand.workers),
+                logged.levels(),
             )
             memory = None if orders.region is None else self._memory
             with ExitStack() as undo:
@@ -814,8 +817,16 @@ class Crew:
                 self._error = self._error or unpack_error(data)
             case (name, error, letter, key) if name == DROPPED:
                 self._on_dropped(error, letter, key)
+            case other:
+                self._on_report(hand, other)
+
+    def _on_report(self, hand: Hand, message: tuple[Any, ...]) -> None:
+        """A worker process has sent something that changes nothing for others."""
+        match message:
             case (name, stream, text) if name == PRINTED:
                 show(stream, text)
+            case (name, fields) if name == LOGGED:
+                logged.handle(fields)
             case (name, tapes) if name == TAPED:
                 self.accounts.tapes += tapes
             case other:

@@ -26,7 +26,13 @@ from typing import Any, NamedTuple, NewType, ParamSpec, cast
 import cloudpickle
 from cloudpickle import cloudpickle as _cloudpickle
 
-from conveyor.dsl.processor import IterableSource, Own, Processor, Wrapped, is_global
+from conveyor.dsl.processor import (
+    IterableSource,
+    Processor,
+    Wrapped,
+    is_global,
+    own_of_copy,
+)
 from conveyor.engines.letters import DeadLetter
 from conveyor.engines.processes.refused import NO_MEMORY
 from conveyor.engines.stage import reason, short
@@ -230,9 +236,6 @@ _SKELETONS = (_cloudpickle._make_skeleton_class, _cloudpickle._make_skeleton_enu
 """What cloudpickle builds a class with that goes by value."""
 
 
-_NO_COPY = Own()
-
-
 class Shipper(cloudpickle.Pickler):
     """Pickles by value what the other side can't find.
 
@@ -260,15 +263,14 @@ class Shipper(cloudpickle.Pickler):
     ) -> None:
         super().__init__(stream, PROTOCOL, buffer_callback)
         self._shared = shared
-        own = None if root is None else root._conveyor
-        self._copied = own if own is not None and own.origin is not None else _NO_COPY
+        self._copied = None if root is None else own_of_copy(root)
         self._names_ours = names_ours
         self.classes: list[type] = []
         self.named: list[type] = []
         self.functions: list[FunctionType] = []
 
     def reducer_override(self, obj: Any) -> Any:
-        if obj is self._copied:
+        if self._copied is not None and obj is self._copied:
             # Of what it is a copy does not matter there, and would be loaded besides.
             return replace(self._copied, origin=None).__reduce__()
         value: Any = obj

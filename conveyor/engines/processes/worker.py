@@ -38,6 +38,7 @@ from conveyor.engines.processes.durable import Bell, DurableReceiver, DurableSen
 from conveyor.engines.processes.journal import Journal
 from conveyor.engines.processes.knowledge import Knowledge
 from conveyor.engines.processes.log import Log
+from conveyor.engines.processes.logged import Levels, forward
 from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.output import redirect
 from conveyor.engines.processes.recorder import Recorder, WorkMeter
@@ -96,6 +97,7 @@ class Orders(NamedTuple):
         region: the number of its region in the arena for large items; None where there is none.
         blame: for workers in which items were in work when one of them died, which are not to be
             tried again, and why, see :data:`Blame`; pickled by :func:`pack_error`.
+        logged: what the caller logs with ``logging``; None where that is left to the worker.
     """
 
     plan: Plan
@@ -108,6 +110,7 @@ class Orders(NamedTuple):
     environment: Mapping[str, str]
     region: int | None
     blame: Mapping[int, PackedBlame]
+    logged: Levels | None
 
 
 class Move(NamedTuple):
@@ -140,6 +143,7 @@ READY = "ready"
 FAILED = "failed"
 DROPPED = "dropped"
 PRINTED = "printed"
+LOGGED = "logged"
 COUNTED = "counted"
 TAPED = "taped"  # what a traced worker did, where it does not come to the end of the run
 CHANGED = "changed"  # the answer to Links and to DETACH
@@ -271,6 +275,8 @@ class _Worker:
         os.environ.clear()
         os.environ.update(self._orders.environment)
         drain = redirect(lambda stream, text: self._say(PRINTED, stream, text), self._stop.held)
+        if self._orders.logged is not None:
+            forward(self._orders.logged, partial(self._say, LOGGED))
         if sys.__stderr__ is not None:
             faulthandler.enable(sys.__stderr__)
         failed = False
