@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator as operators
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from numbers import Number
 from typing import Any, NoReturn, cast
@@ -216,13 +216,28 @@ def _refuse_mixed(left: Fork[Any, Any], operator: str, right: object) -> None:
     hint = f"put a pipe before the first one: (Pipe() >> {left!r}) {operator} ..."
     with suppress(Broken):  # what is wrong on the right is told by itself
         others = _right_branches(kind, left, right)
-        *first, last = left.branches
-        hint = f"put a pipe before the first one: {_forked(kind, (left,), others)!r}"
-        if first:
-            inner = type(left)._of([*first, (_forked(kind, last, others),)])
-            hint = f"write the inner fork on the right: {inner!r}\nor {hint}"
+        hint = "\n".join(f"{when}: {what!r}" for when, what in _unmixed(left, kind, others))
     message = f"`{left.operator}` and `{operator}` bind alike, so this could be meant in two ways"
     raise Broken("mixed-fork", message, hint)
+
+
+def _unmixed(
+    left: Fork[Any, Any], kind: type[Fork[Any, Any]], others: Atoms | int | Auto
+) -> Iterator[tuple[str, Fork[Any, Any]]]:
+    """What a mixed fork may have been meant for; what Python takes it for comes first."""
+    when = "for the first fork as a branch, write"
+    if isinstance(others, tuple) and not _is_fork(others, but=kind):
+        yield when, _forked(kind, others, (left,))
+        when = "or, where the order of the branches counts"
+    yield when, _forked(kind, (left,), others)
+    *first, last = left.branches
+    if any(normal.key(branch) != normal.key(last) for branch in first):  # in `a % 3`, 3 is a width
+        inner = type(left)._of([*first, (_forked(kind, last, others),)])
+        yield f"or, for a `{kind.operator}` of its last branch alone", inner
+
+
+def _is_fork(atoms: Atoms, *, but: type[Fork[Any, Any]]) -> bool:
+    return len(atoms) == 1 and isinstance(atoms[0], Fork) and not isinstance(atoms[0], but)
 
 
 def fork_branches(kind: type[Fork[Any, Any]], branches: Sequence[object]) -> tuple[Atoms, ...]:

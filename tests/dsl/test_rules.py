@@ -397,14 +397,38 @@ def test_a_bare_fork_of_the_other_kind_on_the_left_is_refused(x, y, z):
     assert refused(lambda: ReplicatedFork(x, y) % z, "mixed-fork").marked == ["%"]
 
 
-@given(branches(1), branches(1), branches(1))
-def test_both_ways_to_write_mixed_forks_are_offered_and_right(x, y, z):
-    copies = bare(x, "*") * y
-    inner, outer = refused(lambda: copies % z, "mixed-fork").hints[0].splitlines()
-    inner, outer = inner.split(": ", 1)[1], outer.split(": ", 1)[1]
-    assert evaluated(outer) == BalancedFork(copies, z)
-    if not isinstance(y, (ReplicatedFork, BalancedFork)) and not isinstance(x, ReplicatedFork):
-        assert evaluated(inner) == ReplicatedFork(x, BalancedFork(y, z))
+@pytest.mark.parametrize(
+    ("write", "hints"),
+    [
+        (lambda: (a % 3) * b, ["b * (a % 3)", "(Pipe() >> a % 3) * b"]),
+        (lambda: (a * 3) % b, ["b % (a * 3)", "(Pipe() >> a * 3) % b"]),
+        (lambda: a % 3 * 2, ["(Pipe() >> a % 3) * 2"]),
+        (lambda: a * 3 % 2, ["(Pipe() >> a * 3) % 2"]),
+        (lambda: a % b * c, ["c * (a % b)", "(Pipe() >> a % b) * c", "a % (b * c)"]),
+        (lambda: a * b % c, ["c % (a * b)", "(Pipe() >> a * b) % c", "a * (b % c)"]),
+        (lambda: a % b * 3, ["(Pipe() >> a % b) * 3", "a % (b * 3)"]),
+        (lambda: a * b % AUTO, ["(Pipe() >> a * b) % AUTO", "a * (b % AUTO)"]),
+        (lambda: (a % AUTO) * b, ["b * (a % AUTO)", "(Pipe() >> a % AUTO) * b"]),
+        (lambda: (a % 3) * (b % 2), ["(Pipe() >> a % 3) * (b % 2)"]),
+        (lambda: (a % 3) * (b * c), ["b * c * (a % 3)", "(Pipe() >> a % 3) * b * c"]),
+    ],
+)
+def test_what_a_mixed_fork_may_have_been_meant_for_is_offered(write, hints):
+    told = refused(write, "mixed-fork")
+    assert [line.split(": ", 1)[1] for line in told.hints[0].splitlines()] == hints
+
+
+@given(branches(1), branches(1), branches(1), st.sampled_from("*%"))
+def test_a_mixed_fork_is_offered_as_python_takes_it(x, y, z, operator):
+    inner, outer = (ReplicatedFork, BalancedFork)[:: 1 if operator == "*" else -1]
+    left = inner(x, y)
+    write = {"*": lambda: left % z, "%": lambda: left * z}[operator]
+    offered = [
+        evaluated(line.split(": ", 1)[1])
+        for line in refused(write, "mixed-fork").hints[0].splitlines()
+    ]
+    assert outer(left, z) in offered
+    assert offered[0] in (outer(z, left), outer(left, z))
 
 
 def test_the_ways_out_of_mixed_forks_are_accepted():
