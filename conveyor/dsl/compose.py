@@ -94,8 +94,8 @@ def admit(value: object) -> Element[Any, Any]:
             value,
         )
     name = shown(value)
-    if isinstance(value, Auto):
-        hint = "AUTO is a width: write processor % AUTO"
+    if isinstance(value, Auto) or value is Auto:
+        hint = "AUTO is a width: write processor % AUTO, or processor % Auto(max=8)"
     elif isinstance(value, bool) or _is_number(value):
         hint = "a number is the width of a fork: write processor * 3 or processor % 3"
     elif callable(value):

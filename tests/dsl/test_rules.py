@@ -171,6 +171,13 @@ def test_auto_where_no_width_fits_is_told():
     assert "% AUTO" in refused(lambda: AUTO % a, "element-type").hints[0]
 
 
+def test_the_class_of_auto_is_told_to_be_a_width():
+    told = refused(lambda: a % Auto, "element-type")
+    assert told.marked == ["Auto"]
+    assert "write processor % AUTO, or processor % Auto(max=8)" in told.hints[0]
+    assert "% AUTO" in refused(lambda: a >> Auto, "element-type").hints[0]
+
+
 def test_an_element_is_no_item_of_join():
     told = refused(lambda: Join(a), "join")
     assert told.marked == ["a"]
