@@ -86,14 +86,10 @@ def admit(value: object) -> Element[Any, Any]:
     """
     if is_element(value):
         return value
-    if is_element_class(value):
-        raise Broken(
-            "element-type",
-            f"{value.__name__} is a class, not an instance",
-            f"write {value.__name__}()",
-            value,
-        )
     name = shown(value)
+    if is_element_class(value):
+        message = f"{name} is a class, not an instance"
+        raise Broken("element-type", message, f"write {name}()", value)
     if isinstance(value, Auto) or value is Auto:
         hint = "AUTO is a width: write processor % AUTO, or processor % Auto(max=8)"
     elif isinstance(value, bool) or _is_number(value):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Never, NoReturn, Self, cast, ove
 from conveyor.dsl.element import Element, is_element, is_element_class
 from conveyor.dsl.options import shown as shown_settings
 from conveyor.dsl.rules import Fault, refuse
-from conveyor.dsl.site import caller
+from conveyor.dsl.site import caller, name_there
 from conveyor.dsl.variables import Closed, Fed, In, Out, P, Result
 from conveyor.errors import UsageError
 from conveyor.graph import Settings
@@ -438,7 +438,7 @@ class FunctionProcessor(Wrapped, Processor[In, Out], Generic[In, Out, P, Result]
 
     def __init__(self, function: Callable[..., Any] | None = None, /) -> None:
         if is_element_class(function):
-            name = function.__name__
+            name = shown(function)
             _refuse(f"Processor({name})", f"{name} is a class, not an instance", f"write {name}()")
         if is_element(function):
             text = f"Processor({function!r})"
@@ -529,10 +529,8 @@ def arguments(processor: Processor[Any, Any]) -> tuple[bool, list[str]]:
 
 def shown(value: object) -> str:
     """A foreign value in an error: short, and never failing."""
-    if isinstance(value, type):
-        return value.__name__
     if callable(value) and hasattr(value, "__name__"):
-        return "lambda" if value.__name__ == "<lambda>" else str(value.__name__)
+        return name_there(value)
     from reprlib import repr as short_repr
 
     return short_repr(value).replace("\n", " ")

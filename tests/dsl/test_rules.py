@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import collections
+import json as json_module
+import math
 import pickle
 import warnings
 from inspect import currentframe
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -107,6 +111,15 @@ FOREIGN = [
     (None, "processors, sources"),
     (object(), "processors, sources"),
     (int, "Processor(int)"),
+    (str.upper, "Processor(str.upper)"),
+    (dict.fromkeys, "Processor(dict.fromkeys)"),
+    (SimpleNamespace.__repr__, "Processor(SimpleNamespace.__repr__)"),
+    (math.sqrt, "Processor(math.sqrt)"),
+    (json_module.dumps, "Processor(json_module.dumps)"),
+    (currentframe, "Processor(currentframe)"),
+    (collections.Counter, "Processor(collections.Counter)"),
+    (collections.Counter.elements, "Processor(collections.Counter.elements)"),
+    ("-".join, "Processor(join)"),
 ]
 
 
@@ -153,6 +166,18 @@ def test_a_foreign_value_in_an_explicit_pipeline_is_marked(parts, value):
 @pytest.mark.parametrize("fork", [ReplicatedFork, BalancedFork])
 def test_a_foreign_branch_is_marked(fork):
     assert refused(lambda: fork(a, print, b), "element-type").marked == ["print"]
+
+
+def test_a_local_function_is_told_by_its_name():
+    class Cleaner:
+        def clean(self, text):
+            return text
+
+    def tidy(text):
+        return text
+
+    assert "Processor(tidy)" in refused(lambda: a >> tidy, "element-type").hints[0]
+    assert "Processor(Cleaner.clean)" in refused(lambda: a >> Cleaner.clean).hints[0]
 
 
 def test_a_class_is_told_to_be_instantiated():
