@@ -331,6 +331,16 @@ def _refuse(text: str, message: str, hint: str) -> NoReturn:
 # -- functions as elements --
 
 
+class _Nothing:
+    """Stands for an argument that was not given."""
+
+    def __repr__(self) -> str:
+        return ""
+
+
+_NOTHING: Any = _Nothing()
+
+
 class Wrapped:
     """What processors and sources made of a function share: calling, binding, pickling."""
 
@@ -436,7 +446,7 @@ class FunctionProcessor(Wrapped, Processor[In, Out], Generic[In, Out, P, Result]
 
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result: ...  # noqa: D102
 
-    def __init__(self, function: Callable[..., Any] | None = None, /) -> None:
+    def __init__(self, function: Callable[..., Any] = _NOTHING, /) -> None:
         if is_element_class(function):
             name = shown(function)
             _refuse(f"Processor({name})", f"{name} is a class, not an instance", f"write {name}()")
@@ -444,11 +454,8 @@ class FunctionProcessor(Wrapped, Processor[In, Out], Generic[In, Out, P, Result]
             text = f"Processor({function!r})"
             _refuse(text, "this is an element already", f"write {function!r}")
         if not callable(function):
-            _refuse(
-                f"Processor({shown(function)})",
-                "Processor(...) wraps a callable",
-                "give it a function",
-            )
+            hint = "give it a function: Processor(function); or write a subclass"
+            _refuse(f"Processor({shown(function)})", "Processor(...) wraps a callable", hint)
             return
         if _is_async(function):
             hint = "make it a plain function; asyncio.run(...) inside it works"
@@ -468,9 +475,9 @@ class FunctionProcessor(Wrapped, Processor[In, Out], Generic[In, Out, P, Result]
 class IterableSource(Source[Out]):
     """A source made of an iterable."""
 
-    def __init__(self, iterable: Iterable[Out] | None = None, /) -> None:
+    def __init__(self, iterable: Iterable[Out] = _NOTHING, /) -> None:
         if not isinstance(iterable, Iterable) and not hasattr(type(iterable), "__getitem__"):
-            hint = "give it an iterable"
+            hint = "give it an iterable: Source(items); or write a subclass"
             if callable(iterable):
                 hint = "to make a source of a function that yields, decorate it with @source"
             _refuse(f"Source({shown(iterable)})", "Source(...) wraps an iterable", hint)
@@ -478,7 +485,6 @@ class IterableSource(Source[Out]):
 
     def generate(self) -> Iterable[Out]:
         """The iterable."""
-        assert self._iterable is not None
         return self._iterable
 
     def __length_hint__(self) -> int:

@@ -260,6 +260,15 @@ def test_source_wraps_iterables_only(value):
     refused(lambda: Source(value), "element-type")
 
 
+def test_what_wraps_nothing_is_shown_as_it_was_written():
+    told = refused(lambda: Processor(), "element-type")
+    assert (told.shown, told.marked) == (["Processor()"], ["Processor()"])
+    assert "Processor(function)" in told.hints[0]
+    assert refused(lambda: Processor(None)).shown == ["Processor(None)"]
+    assert refused(lambda: Source()).shown == ["Source()"]
+    assert "Source(items)" in refused(lambda: Source()).hints[0]
+
+
 def test_an_element_is_not_wrapped_again():
     refused(lambda: Processor(shout), "element-type")
     assert "Clean()" in refused(lambda: Processor(Clean), "element-type").hints[0]
