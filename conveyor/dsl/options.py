@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -23,8 +23,14 @@ if TYPE_CHECKING:
         restarts: int
 
 
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and value.strip() == value != ""
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.strip() != ""
+
+
+def _is_one_line(value: str) -> bool:
+    from unicodedata import category
+
+    return not any(category(char) in ("Cc", "Zl", "Zp") for char in value)
 
 
 def _is_count(value: object) -> bool:
@@ -43,16 +49,23 @@ _LONGEST = 10**9
 """Seconds, of which the clocks of the system know no more than some ten times as many."""
 
 
-_CHECKS: Mapping[str, tuple[Callable[[object], bool], str]] = {
-    "name": (_is_name, "a str that is not empty"),
-    "retries": (_is_count, "an int of 0 or more"),
-    "on_error": (
-        lambda value: isinstance(value, str) and value in get_args(OnError),
-        " or ".join(map(repr, get_args(OnError))),
+_CHECKS: Mapping[str, Sequence[tuple[Callable[[Any], bool], str]]] = {
+    "name": (
+        (_is_text, "a str that is not empty"),
+        (_is_one_line, "a str without line breaks and other control characters"),
+        (lambda value: value == value.strip(), "a str without blanks at its ends"),
     ),
-    "timeout": (_is_seconds, "seconds above 0, up to 10**9, or None"),
-    "restarts": (_is_count, "an int of 0 or more"),
+    "retries": ((_is_count, "an int of 0 or more"),),
+    "on_error": (
+        (
+            lambda value: isinstance(value, str) and value in get_args(OnError),
+            " or ".join(map(repr, get_args(OnError))),
+        ),
+    ),
+    "timeout": ((_is_seconds, "seconds above 0, up to 10**9, or None"),),
+    "restarts": ((_is_count, "an int of 0 or more"),),
 }
+"""What each option must be, in words; the checks of one hold in their order."""
 
 
 def changed(settings: Settings, options: Mapping[str, Any]) -> Settings:
@@ -68,9 +81,9 @@ def changed(settings: Settings, options: Mapping[str, Any]) -> Settings:
             near = get_close_matches(name, _CHECKS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(_CHECKS)}"
             raise UsageError(f"options() knows no {name!r}: {hint}")
-        accepts, wanted = _CHECKS[name]
-        if not accepts(value):
-            raise UsageError(f"options({name}=...) takes {wanted}, not {value!r}")
+        for accepts, wanted in _CHECKS[name]:
+            if not accepts(value):
+                raise UsageError(f"options({name}=...) takes {wanted}, not {value!r}")
     return replace(settings, **options)
 
 

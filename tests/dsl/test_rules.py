@@ -670,6 +670,29 @@ def test_an_ill_typed_option_is_refused_at_once(option):
     assert isinstance(caught.value, (ConveyorError, TypeError))
 
 
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("", "not empty"),
+        (" ", "not empty"),
+        ("x\ny", "without line breaks"),
+        ("x\n", "without line breaks"),
+        ("x\0", "control characters"),
+        ("x\u2028y", "without line breaks"),
+        (" x", "without blanks at its ends"),
+    ],
+)
+def test_what_is_wrong_with_a_name_is_told(name, wanted):
+    with pytest.raises(UsageError, match=wanted) as caught:
+        a.options(name=name)
+    assert repr(name) in str(caught.value)
+
+
+def test_a_name_may_be_in_any_language():
+    name = "na\u00efve \u2013 \U0001f469\u200d\U0001f52c"
+    assert (Feed() >> a.options(name=name)).compile().processors[1].id == name
+
+
 def test_an_unknown_option_is_refused_with_the_nearest_one():
     with pytest.raises(UsageError, match="retries"):
         a.options(retrys=1)
