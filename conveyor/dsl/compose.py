@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator as operators
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from numbers import Number
@@ -20,6 +19,7 @@ from conveyor.dsl.site import caller
 from conveyor.dsl.text import binary_fault, call_fault, operand
 from conveyor.errors import UsageError
 from conveyor.graph import Auto
+from conveyor.graph.model import is_count, plain
 
 _FORKS: Mapping[str, type[Fork[Any, Any]]] = {"*": ReplicatedFork, "%": BalancedFork}
 
@@ -194,13 +194,10 @@ def width(value: object) -> int:
     Raises:
         Broken: it is no int of 1 or more.
     """
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = operators.index(value)  # type: ignore[arg-type]
-    except TypeError:
+    number = plain(value)
+    if not is_count(number):
         hint = "write int(...) around it, or round it"
-        raise Broken("fork-width", f"a width is an int, not {value!r}", hint, value) from None
+        raise Broken("fork-width", f"a width is an int, not {value!r}", hint, value)
     if number < 1:
         hint = "a width of 1 works, for a width that is computed: max(1, n)"
         raise Broken("fork-width", f"a fork has at least one branch, not {number}", hint, value)

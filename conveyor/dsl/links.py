@@ -11,7 +11,7 @@ from conveyor.dsl.site import caller
 from conveyor.dsl.variables import Ends, In, Out, Passing, T, Unzippable
 from conveyor.errors import UsageError
 from conveyor.graph import Auto
-from conveyor.graph.model import ForkKind, JoinHow
+from conveyor.graph.model import ForkKind, JoinHow, is_count, plain
 
 if TYPE_CHECKING:
     from typing import Literal, Never
@@ -59,9 +59,8 @@ class Pipe(_Frozen, Element[T, T, Passing]):
     capacity: int | None
 
     def __init__(self, capacity: int | None = None) -> None:
-        if capacity is not None and (
-            not isinstance(capacity, int) or isinstance(capacity, bool) or capacity < 1
-        ):
+        capacity = plain(capacity)
+        if capacity is not None and (not is_count(capacity) or capacity < 1):
             raise UsageError(f"Pipe(capacity=...) takes an int of 1 or more, not {capacity!r}")
         self._set(capacity=capacity)
 

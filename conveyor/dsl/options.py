@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from conveyor.errors import UsageError
 from conveyor.graph import Settings
-from conveyor.graph.model import OnError
+from conveyor.graph.model import OnError, is_count, plain
 
 if TYPE_CHECKING:
     from typing import TypedDict
@@ -33,8 +33,8 @@ def _is_one_line(value: str) -> bool:
     return not any(category(char) in ("Cc", "Zl", "Zp") for char in value)
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _is_number_of_times(value: object) -> bool:
+    return is_count(value) and value >= 0
 
 
 def _is_seconds(value: object) -> bool:
@@ -55,7 +55,7 @@ _CHECKS: Mapping[str, Sequence[tuple[Callable[[Any], bool], str]]] = {
         (_is_one_line, "a str without line breaks and other control characters"),
         (lambda value: value == value.strip(), "a str without blanks at its ends"),
     ),
-    "retries": ((_is_count, "an int of 0 or more"),),
+    "retries": ((_is_number_of_times, "an int of 0 or more"),),
     "on_error": (
         (
             lambda value: isinstance(value, str) and value in get_args(OnError),
@@ -63,7 +63,7 @@ _CHECKS: Mapping[str, Sequence[tuple[Callable[[Any], bool], str]]] = {
         ),
     ),
     "timeout": ((_is_seconds, "seconds above 0, up to 10**9, or None"),),
-    "restarts": ((_is_count, "an int of 0 or more"),),
+    "restarts": ((_is_number_of_times, "an int of 0 or more"),),
 }
 """What each option must be, in words; the checks of one hold in their order."""
 
@@ -74,7 +74,8 @@ def changed(settings: Settings, options: Mapping[str, Any]) -> Settings:
     Raises:
         UsageError: an option is unknown or ill-typed.
     """
-    for name, value in options.items():
+    given = {name: plain(value) for name, value in options.items()}
+    for name, value in given.items():
         if name not in _CHECKS:
             from difflib import get_close_matches
 
@@ -84,7 +85,7 @@ def changed(settings: Settings, options: Mapping[str, Any]) -> Settings:
         for accepts, wanted in _CHECKS[name]:
             if not accepts(value):
                 raise UsageError(f"options({name}=...) takes {wanted}, not {value!r}")
-    return replace(settings, **options)
+    return replace(settings, **given)
 
 
 def see_that_it_restarts(processor: Any, nothing: object) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from conveyor import log
 from conveyor.errors import ConveyorError, NotPicklable, TooManyFailures, UsageError
 from conveyor.flow.failure import Tolerance
+from conveyor.graph.model import plain
 
 _MAGIC = b"conveyor dead letters "
 _VERSION = b"1\n"
@@ -175,15 +176,15 @@ def checked_limit(max_failures: object) -> float | None:
     Raises:
         UsageError: it is neither a count, nor a share, nor None.
     """
-    match max_failures:
+    match limit := plain(max_failures):
         case None:
             return None
         case bool():
             pass
-        case int() if max_failures >= 0:
-            return max_failures
-        case float() if 0 < max_failures < 1:
-            return max_failures
+        case int() if limit >= 0:
+            return limit
+        case float() if 0 < limit < 1:
+            return limit
         case _:
             pass
     raise UsageError(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from conveyor.engines import order
 from conveyor.errors import UsageError
 from conveyor.graph import Graph
+from conveyor.graph.model import is_count, plain
 
 if TYPE_CHECKING:
     from conveyor.engines.base import Live
@@ -44,8 +45,9 @@ def open_engine(
     Raises:
         UsageError: there is no such engine, or an argument does not fit.
     """
-    _check_processes(processes)
-    _check_stalled(stalled)
+    _check_ordered(ordered)
+    processes = _checked_processes(processes)
+    stalled = _checked_stalled(stalled)
     live = _opened(graph, engine, ordered=ordered, processes=processes, stalled=stalled, once=once)
     live.written = graph if written is None else written
     return live
@@ -113,7 +115,8 @@ def explain(graph: Graph, *, ordered: bool, processes: int | None) -> Explanatio
     """
     from conveyor.engines.processes.explain import explanation
 
-    _check_processes(processes)
+    _check_ordered(ordered)
+    processes = _checked_processes(processes)
     return explanation(graph, ordered=ordered, processes=processes)
 
 
@@ -128,15 +131,20 @@ def see_that_it_travels(graph: Graph) -> None:
     check_travel(graph)
 
 
-def _check_processes(processes: object) -> None:
-    if processes is not None and (
-        not isinstance(processes, int) or isinstance(processes, bool) or processes < 1
-    ):
-        raise UsageError(f"processes takes an int of 1 or more, or None, not {processes!r}")
+def _check_ordered(ordered: object) -> None:
+    if not isinstance(ordered, bool):
+        raise UsageError(f"ordered takes True or False, not {ordered!r}")
 
 
-def _check_stalled(stalled: object) -> None:
-    if stalled is not None and (
-        not isinstance(stalled, (int, float)) or isinstance(stalled, bool) or not stalled > 0
-    ):
-        raise UsageError(f"stalled takes seconds, more than 0, or None, not {stalled!r}")
+def _checked_processes(processes: object) -> int | None:
+    count = plain(processes)
+    if count is None or (is_count(count) and count >= 1):
+        return count
+    raise UsageError(f"processes takes an int of 1 or more, or None, not {processes!r}")
+
+
+def _checked_stalled(stalled: object) -> float | None:
+    seconds = plain(stalled)
+    if seconds is None or ((is_count(seconds) or isinstance(seconds, float)) and seconds > 0):
+        return seconds
+    raise UsageError(f"stalled takes seconds, more than 0, or None, not {stalled!r}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from conveyor.errors import UsageError
 
@@ -52,6 +53,8 @@ class Auto:
     max: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("min", "max"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
         if not is_count(self.min) or self.min < 1:
             raise UsageError(f"Auto(min=...) takes an int of 1 or more, not {self.min!r}")
         if self.max is not None and (not is_count(self.max) or self.max < self.min):
@@ -62,9 +65,22 @@ class Auto:
         return "AUTO" if self == Auto() else f"Auto(min={self.min}, max={self.max})"
 
 
-def is_count(value: object) -> bool:
+def is_count(value: object) -> TypeGuard[int]:
     """Whether a value is an int and no bool."""
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def plain(value: Any) -> Any:
+    """An integer of any kind, such as one of numpy's, as an int; all else, also a bool, as it is.
+
+    What is given as a count goes through this, before it is checked.
+    """
+    if isinstance(value, bool):
+        return value
+    try:
+        return operator.index(value)
+    except TypeError:
+        return value
 
 
 @dataclass(frozen=True, slots=True)

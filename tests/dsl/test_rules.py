@@ -642,6 +642,29 @@ def test_a_capacity_is_an_int_of_one_or_more(capacity):
         Pipe(capacity=capacity)
 
 
+@pytest.mark.parametrize("three", [3, np.int64(3), np.uint8(3)], ids=repr)
+def test_an_integer_of_any_kind_is_a_count(three):
+    assert repr(a >> Pipe(capacity=three) >> b) == "a >> Pipe(capacity=3) >> b"
+    assert repr(a.options(retries=three, restarts=three)) == "a.options(retries=3, restarts=3)"
+    assert repr(b % Auto(min=three, max=three)) == "b % Auto(min=3, max=3)"
+    assert (a * three, a % three) == (a * 3, a % 3)
+    assert a.options(timeout=three) == a.options(timeout=3)
+    on = {"processes": three, "stalled": three, "engine": "inline"}
+    assert a.run([1], max_failures=three, **on) == [1]
+    assert a.explain(processes=three) == a.explain(processes=3)
+
+
+@pytest.mark.parametrize("ordered", ["yes", 1, None, np.float64(1)], ids=repr)
+def test_ordered_is_a_bool(ordered):
+    for write in (
+        lambda: a.run([1], ordered=ordered, engine="inline"),
+        lambda: a.open(ordered=ordered),
+        lambda: a.explain(ordered=ordered),
+    ):
+        with pytest.raises(UsageError, match="ordered takes True or False, not "):
+            write()
+
+
 @pytest.mark.parametrize(
     "option",
     [
