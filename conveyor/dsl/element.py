@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     )
     from conveyor.engines.base import Live, Results, Stream
     from conveyor.engines.letters import DeadLetter
+    from conveyor.engines.opening import EngineName
     from conveyor.engines.snapshot import Snapshot
     from conveyor.graph import Auto, Graph
 
@@ -413,7 +414,7 @@ class Element(Generic[In, Out, Ends]):
         items: Iterable[In] | None = None,
         /,
         *,
-        engine: str = "processes",
+        engine: EngineName = "processes",
         ordered: bool = False,
         processes: int | None = None,
         stalled: float | None = None,
@@ -467,7 +468,7 @@ class Element(Generic[In, Out, Ends]):
         items: Iterable[In] | None = None,
         /,
         *,
-        engine: str = "processes",
+        engine: EngineName = "processes",
         ordered: bool = False,
         processes: int | None = None,
         stalled: float | None = None,
@@ -486,7 +487,9 @@ class Element(Generic[In, Out, Ends]):
         )
         return live.stream_once(items, max_failures, trace, progress)
 
-    def replay(self, letters: Iterable[DeadLetter], /, *, engine: str = "inline") -> Results[Out]:
+    def replay(
+        self, letters: Iterable[DeadLetter], /, *, engine: Literal["inline"] = "inline"
+    ) -> Results[Out]:
         """Run dead letters again, each from the stage where it failed.
 
         What comes out of that stage flows on to the output. Stages that no letter reaches are not
@@ -509,7 +512,7 @@ class Element(Generic[In, Out, Ends]):
     def open(
         self,
         *,
-        engine: str = "processes",
+        engine: EngineName = "processes",
         ordered: bool = False,
         processes: int | None = None,
         stalled: float | None = None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from conveyor.engines import order
 from conveyor.errors import UsageError
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from conveyor.engines.letters import DeadLetter
     from conveyor.plan.explain import Explanation
 
+EngineName = Literal["processes", "inline"]
+
 
 def open_engine(
     graph: Graph,
     *,
-    engine: str,
+    engine: EngineName,
     ordered: bool,
     processes: int | None,
     once: bool,
@@ -55,7 +57,7 @@ def open_engine(
 
 def _opened(
     graph: Graph,
-    engine: str,
+    engine: EngineName,
     *,
     ordered: bool,
     processes: int | None,
@@ -87,7 +89,11 @@ def _opened(
 
 
 def open_replay(
-    graph: Graph, letters: Iterable[DeadLetter], *, engine: str, written: object = None
+    graph: Graph,
+    letters: Iterable[DeadLetter],
+    *,
+    engine: Literal["inline"],
+    written: object = None,
 ) -> Live[Any]:
     """A live pipeline whose run takes these dead letters up again.
 

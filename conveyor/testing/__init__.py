@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from conveyor.dsl.element import Element
     from conveyor.engines.base import Results
+    from conveyor.engines.opening import EngineName
 
 __all__ = ["Run"]
 
@@ -23,8 +24,8 @@ class Run:
         engine: as given.
     """
 
-    def __init__(self, engine: str | None = None) -> None:
-        self.engine = engine
+    def __init__(self, engine: EngineName | None = None) -> None:
+        self.engine: EngineName | None = engine
 
     def __call__(
         self, pipeline: Element[Any, Any], items: Iterable[Any] | None = None, /, **settings: Any

@@ -15,6 +15,7 @@ import pytest
 from conveyor.testing import Run
 
 if TYPE_CHECKING:
+    from conveyor.engines.opening import EngineName
     from conveyor.testing.guard import Guard
 
 LIMIT = 120.0
@@ -31,7 +32,7 @@ _guard_key: pytest.StashKey[Guard] = pytest.StashKey()
 class _Way:
     """A way to run a test: on an engine, in an order."""
 
-    engine: str | None
+    engine: EngineName | None
     seed: int | None
 
     def __str__(self) -> str:

@@ -183,6 +183,10 @@ def running() -> None:
     Clean().run("a", True)  # error
     Clean().run("a", progress="yes")  # error
     Clean().run("a", progress=lambda: None)  # error
+    Clean().run("a", engine="threads")  # error
+    Clean().stream("a", engine="process")  # error
+    Clean().open(engine="threads")  # error
+    Clean().replay([], engine="processes")  # error
     texts: Results[str] = Clean().run(["a"])  # error
     texts.sort()
     assert_type(Load().run(), Results[bytes])  # error
