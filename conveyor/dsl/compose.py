@@ -57,12 +57,16 @@ def _text(value: object, operator: str, *, is_left: bool = True) -> str:
 
 
 def refuse_truth(element: Element[Any, Any]) -> NoReturn:
-    """Refuse ``a and b``, ``not a`` and ``if a``, which Python would let pass for something.
+    """Refuse ``a and b``, ``not a`` and ``x if a else b``, which Python would let pass.
 
     Raises:
         ConstructionError: always.
     """
-    hint = "write   a & b     to join\nnot     a and b   (Python would drop one of them)"
+    hint = (
+        "`if`, `not`, `and`, `or` and `while` ask for one\n"
+        "to join, write a & b, not a and b (Python would drop one of them)\n"
+        "to ask whether there is a pipeline, write: pipeline is not None"
+    )
     broken = Broken("element-type", "a pipeline has no truth value", hint)
     refuse([call_fault(broken, "bool", (element,), 0)], caller()[0])
 

@@ -237,10 +237,15 @@ def test_a_process_of_other_than_one_argument_is_told_at_compile():
 
 
 def test_an_element_has_no_truth_value():
-    told = refused(lambda: a and b, "element-type")
-    assert "a & b" in told.hints[0]
-    refused(lambda: not a >> b, "element-type")
-    refused(lambda: bool(a * b & c), "element-type")
+    for told in (
+        refused(lambda: a and b, "element-type"),
+        refused(lambda: not a >> b, "element-type"),
+        refused(lambda: 1 if a else b, "element-type"),
+        refused(lambda: bool(a * b & c), "element-type"),
+    ):
+        assert "`if`, `not`, `and`, `or`" in told.hints[0]
+        assert "write a & b, not a and b" in told.hints[0]
+        assert "pipeline is not None" in told.hints[0]
 
 
 @given(some)
