@@ -251,10 +251,16 @@ class Feed(Processor[Fed, Fed]):
     """Hands in what ``run(items)`` is given; it lives in the calling process.
 
     For pipelines whose first real work is a fork: ``Feed() >> Work() % 4``.
+
+    Raises:
+        ConstructionError: it is given items.
     """
 
-    def __init__(self) -> None:
-        pass
+    def __init__(self, *items: Never) -> None:
+        if items:
+            inside = ", ".join(map(shown, items))
+            hint = "write (Feed() >> ...).run(items), or start with Source(items)"
+            _refuse(f"Feed({inside})", "Feed() hands in what run(items) is given", hint)
 
     if TYPE_CHECKING:  # Feed() gives whatever the element takes that it leads into
 

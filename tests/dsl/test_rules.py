@@ -203,6 +203,14 @@ def test_the_class_of_auto_is_told_to_be_a_width():
     assert "% AUTO" in refused(lambda: a >> Auto, "element-type").hints[0]
 
 
+def test_a_feed_that_is_given_items_is_told_where_they_go():
+    told = refused(lambda: Feed([1, 2]), "element-type")
+    assert told.marked == ["Feed([1, 2])"]
+    assert "run(items)" in told.hints[0]
+    assert "Source(items)" in told.hints[0]
+    refused(lambda: Feed[int](1, 2), "element-type")
+
+
 def test_an_element_is_no_item_of_join():
     told = refused(lambda: Join(a), "join")
     assert told.marked == ["a"]

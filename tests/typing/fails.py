@@ -114,6 +114,8 @@ def only_elements() -> None:
     BalancedFork(Clean(), Clean)  # error
     Processor(3)  # error
     Source(3)  # error
+    Feed([1, 2])  # error
+    Feed[int]([1, 2])  # error
 
 
 def nothing_before_a_source() -> None:
