@@ -71,6 +71,24 @@ def refuse_truth(element: Element[Any, Any]) -> NoReturn:
     refuse([call_fault(broken, "bool", (element,), 0)], caller()[0])
 
 
+def refuse_operator(operator: str, left: object, right: object) -> NoReturn:
+    """Refuse an operator that elements do not have.
+
+    Raises:
+        ConstructionError: always.
+    """
+    found: list[Broken] = []
+    with _collected(found, "left"):
+        admit(left)
+    with _collected(found, "right"):
+        admit(right)
+    hint = "a pipe is written a >> b"
+    if not found:
+        hint = f"a pipe is written: {_text(left, '>>')} >> {_text(right, '>>', is_left=False)}"
+    found.insert(0, Broken("element-type", f"elements have no `{operator}`", hint))
+    refuse([binary_fault(broken, operator, left, right) for broken in found], caller()[0])
+
+
 def refuse_bare() -> NoReturn:
     """Refuse ``Element()``, which is the base of all elements, and none itself.
 

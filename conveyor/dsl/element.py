@@ -306,6 +306,20 @@ class Element(Generic[In, Out, Ends]):
         def __rand__(self, other):
             return _compose("&", other, self)
 
+        # -- what Python would refuse without a word on what to write --
+
+        def __or__(self, other):
+            _refuse_operator("|", self, other)
+
+        def __ror__(self, other):
+            _refuse_operator("|", other, self)
+
+        def __add__(self, other):
+            _refuse_operator("+", self, other)
+
+        def __radd__(self, other):
+            _refuse_operator("+", other, self)
+
     def __bool__(self) -> NoReturn:  # noqa: PLE0304 - it never returns
         from conveyor.dsl.compose import refuse_truth
 
@@ -546,6 +560,12 @@ def _compose(operator: str, left: object, right: object) -> Any:
     from conveyor.dsl.compose import compose
 
     return compose(operator, left, right)
+
+
+def _refuse_operator(operator: str, left: object, right: object) -> NoReturn:
+    from conveyor.dsl.compose import refuse_operator
+
+    refuse_operator(operator, left, right)
 
 
 def is_element(value: object) -> TypeIs[Element[Any, Any]]:

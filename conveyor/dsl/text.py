@@ -118,7 +118,7 @@ def written(atoms: Atoms) -> Written:
 
 # -- what was written when an operator or a call found a broken rule --
 
-_BINDS = {">>": 2, "*": 3, "%": 3, "&": 1}
+_BINDS = {"|": 0, "&": 1, ">>": 2, "+": 3, "*": 4, "%": 4}
 
 
 def operand(

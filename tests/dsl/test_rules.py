@@ -266,6 +266,25 @@ def test_an_element_has_no_length_and_no_items(fragment):
         _ = 1 in fragment
 
 
+@given(some, some)
+def test_an_operator_that_there_is_not_is_told_to_be_a_pipe(x, y):
+    for told in (refused(lambda: x | y, "element-type"), refused(lambda: x + y, "element-type")):
+        assert evaluated(told.hints[0].split(": ")[1]) == x >> y
+    assert refused(lambda: x | y).marked == ["|"]
+
+
+@pytest.mark.parametrize("value", [print, Named, [1], 3, np.array([1]), {"a": 1}], ids=repr)
+def test_an_operator_that_there_is_not_is_told_beside_a_foreign_value(value):
+    for told in (
+        refused(lambda: a | value, "element-type"),
+        refused(lambda: a + value, "element-type"),
+        refused(lambda: value + a, "element-type"),
+    ):
+        assert told.marked[0] in ("|", "+")
+        assert told.hints[0] == "a pipe is written a >> b\n"
+        assert told.hints[1:] == refused(lambda: a >> value).hints
+
+
 def test_an_element_can_be_looked_for_in_a_list():
     assert a >> b in [c, a >> b]
     assert [c, a >> b].index(a >> b) == 1

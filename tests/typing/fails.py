@@ -200,7 +200,10 @@ def elements_are_no_containers() -> None:
     len(Clean())  # error
     list(Clean())  # error
     Clean()[0]  # error
+    for _ in Clean():  # error
+        pass
     Clean() + Clean()  # error
+    Clean() | Clean()  # error
 
 
 def elements_have_no_truth_value() -> None:
