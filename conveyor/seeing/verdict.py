@@ -27,6 +27,12 @@ PICKLED = 0.25
 CHEAP = 5e-6
 """An item that takes less than so many seconds costs more to pass on than to process."""
 
+WAITS = 0.5
+"""What computes for a smaller share of the time that it is at work mostly waits for something.
+
+How many of those the cores could serve hangs on little CPU time: twice as many is all that is told.
+"""
+
 USED = 0.85
 """The cores have no time to spare from this share on."""
 
@@ -155,6 +161,8 @@ def _copies(run: _Run, slowest: Group) -> Iterator[str]:
         yield f"More copies of it would bring nothing: {why}."
         return
     width = max(slowest.width + 1, ceil(most * slowest.width * slowest.busy - 0.25))
+    if slowest.figures.cpu < WAITS * slowest.figures.busy:
+        width = min(width, 2 * slowest.width)
     gain = min(most, width / (slowest.width * slowest.busy))
     more = width - slowest.width
     copies = "1 more copy" if more == 1 else f"{more} more copies"
@@ -192,10 +200,10 @@ def _pickling(run: _Run, slowest: Group) -> Iterator[str]:
 def _less(group: Group) -> str:
     """What to pickle less."""
     if group.kind == "output":
-        return "let the last processor give less, or arrays, not lists"
+        return "let the last processor give less, or fewer objects, as an array for a list"
     if group.kind == "feed":
-        return "give in less, or arrays, not lists"
-    return "return arrays, not lists"
+        return "give in less, or fewer objects, as an array for a list"
+    return "return less, or fewer objects, as an array for a list"
 
 
 def _crowd(run: _Run) -> Iterator[str]:
