@@ -100,10 +100,14 @@ _complete: weakref.WeakSet[type] = weakref.WeakSet()
 
 def _set_class_state(cls: type, state: Any) -> type:
     """Fill in a class that came by value, once: never one that was defined in this process."""
-    if cls not in _complete and not _is_ours(cls):
+    if not _is_known(cls):
         _cloudpickle._class_setstate(cls, state)
     _complete.add(cls)
     return cls
+
+
+def _is_known(cls: type) -> bool:
+    return cls in _complete or _is_ours(cls)
 
 
 def _is_ours(cls: type) -> bool:
@@ -383,9 +387,10 @@ _SET_BY_ENUM = {"_value_", "_name_", "_sort_order_", "__objclass__"}
 
 def _set_enum_state(cls: type[Enum], state: Any) -> None:
     content, attributes = state
+    if not _is_known(cls):
+        for name, given in attributes.items():
+            vars(cls.__members__[name]).update(given)
     _set_class_state(cls, content)
-    for name, given in attributes.items():
-        vars(cls.__members__[name]).update(given)
 
 
 def _reduced_property(cached: Any) -> Any:
