@@ -578,7 +578,8 @@ def test_workers_set_up_logging_where_the_caller_has_not(tmp_path):
     ended = run(
         tmp_path,
         """
-        import logging
+        import concurrent.futures, logging
+        logging.getLogger("library").addHandler(logging.NullHandler())
 
         class Talk(Processor):
             def setup(self):

@@ -328,7 +328,7 @@ class Crew:
                 environment,
                 None if self._is_restartable(hand) else self._region(),
                 self._kept.blame(hand.workers),
-                logged.levels(),
+                logged.setup(),
             )
             memory = None if orders.region is None else self._memory
             with ExitStack() as undo:

@@ -13,7 +13,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from conveyor.dsl.processor import instance_state
-from conveyor.engines.processes.logged import levels
+from conveyor.engines.processes.logged import setup
 from conveyor.graph import Graph
 
 MODULES = "CONVEYOR_MODULES"
@@ -33,7 +33,7 @@ def imported_by(graph: Graph) -> list[str]:
         for part in parts:
             if isinstance(part, type | FunctionType):
                 found |= dict.fromkeys(filter(_is_installed, map(_module_of, _used(part))))
-    return [*found, *(("logging",) if levels() is not None else ())]
+    return [*found, *(("logging",) if setup() is not None else ())]
 
 
 def _used(part: type[Any] | FunctionType) -> Iterator[Any]:

@@ -38,7 +38,7 @@ from conveyor.engines.processes.durable import Bell, DurableReceiver, DurableSen
 from conveyor.engines.processes.journal import Journal
 from conveyor.engines.processes.knowledge import Knowledge
 from conveyor.engines.processes.log import Log
-from conveyor.engines.processes.logged import Levels, forward
+from conveyor.engines.processes.logged import Setup, forward
 from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.output import redirect
 from conveyor.engines.processes.recorder import Recorder, WorkMeter
@@ -110,7 +110,7 @@ class Orders(NamedTuple):
     environment: Mapping[str, str]
     region: int | None
     blame: Mapping[int, PackedBlame]
-    logged: Levels | None
+    logged: Setup | None
 
 
 class Move(NamedTuple):
