@@ -574,6 +574,77 @@ def test_what_workers_log_is_for_the_handlers_of_the_caller(tmp_path):
     assert (ended.err, ended.out.splitlines()) == ("", lines * 2)
 
 
+def test_what_is_logged_in_workers_is_handled_as_in_the_caller(tmp_path):
+    """By a handler that a module sets up wherever it is imported; and what can't be logged."""
+    module = """
+    import logging, sys
+    from conveyor import processor
+
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("module: %(name)s %(message)s"))
+    logging.getLogger("app").addHandler(handler)
+
+    class TwoArguments(Exception):
+        def __init__(self, one, other):
+            super().__init__(one)
+
+    @processor
+    def step(item):
+        logging.getLogger("app").warning("step %s", item, extra={"why": TwoArguments(1, 2)})
+        return item
+    """
+    (tmp_path / "steps.py").write_text(textwrap.dedent(module))
+    body = """
+    import logging, steps
+
+    @processor
+    def talk(item):
+        logging.getLogger(__name__).warning("at %s", __name__)
+        logging.warning("%d", "no number")
+        return item
+
+    logging.basicConfig(format="script: %(name)s %(message)s", stream=sys.stdout)
+    for engine in ("inline", "processes"):
+        print((Feed() >> talk >> steps.step).run([1], engine=engine), flush=True)
+    """
+    ended = run(tmp_path, body)
+    lines = [
+        "script: __main__ at __main__",
+        "module: app step 1",
+        "script: app step 1",
+        "[1]",
+    ]
+    assert ended.out.splitlines() == lines * 2
+    assert ended.err.count("TypeError: %d format: a real number is required") == 2
+
+
+def test_a_child_that_was_forked_in_a_run_may_close_its_copy(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import threading
+
+        def items():
+            yield 1
+            begun.set()
+            done.wait()
+
+        begun, done = threading.Event(), threading.Event()
+        with (Feed() >> Processor(abs)).open() as live:
+            thread = threading.Thread(target=lambda: print(live.run(items())))
+            thread.start()
+            begun.wait()
+            if not (child := os.fork()):
+                live.close()
+                os._exit(7)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            done.set()
+            thread.join()
+        """,
+    )
+    assert ended.out == "7\n[1]\n", ended.err
+
+
 def test_workers_set_up_logging_where_the_caller_has_not(tmp_path):
     ended = run(
         tmp_path,

@@ -10,14 +10,22 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+import traceback
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from logging import LogRecord
 
 Emit = Callable[[Mapping[str, Any]], None]
 """Sends the fields of a record."""
 
 
 _SENT = "_conveyor_sent"
+
+
+_BY_ITSELF = ("concurrent.futures",)
+"""Loggers that have a handler as soon as their module is imported, whoever does that."""
 
 
 class Setup(NamedTuple):
@@ -42,13 +50,13 @@ def setup() -> Setup | None:
     loggers = {"": logging.root} | {
         name: logger
         for name, logger in list(logging.root.manager.loggerDict.items())
-        # Some of the standard library have handlers as soon as they are imported.
-        if isinstance(logger, logging.Logger) and name.split(".")[0] not in sys.stdlib_module_names
+        if isinstance(logger, logging.Logger)
     }
     handled = [
         name
         for name, logger in loggers.items()
-        if not all(isinstance(handler, logging.NullHandler) for handler in logger.handlers)
+        if name not in _BY_ITSELF
+        and not all(isinstance(handler, logging.NullHandler) for handler in logger.handlers)
     ]
     if not handled:
         return None
@@ -56,8 +64,12 @@ def setup() -> Setup | None:
     return Setup(handled, levels, logging.root.manager.disable)
 
 
-def forward(told: Setup, emit: Emit) -> None:
-    """Log in this process what the caller does, and send it there."""
+def forward(told: Setup, emit: Emit) -> Callable[[], None]:
+    """Log in this process what the caller does, and send it there.
+
+    Returns:
+        What takes off the handlers that modules have set up since, here as in the caller.
+    """
     import logging  # slow to import, and few need it
 
     mine = os.getpid()
@@ -69,32 +81,46 @@ def forward(told: Setup, emit: Emit) -> None:
             known = vars(record)
             if _SENT in known:
                 return  # by a logger below, which has handlers, too
-            if os.getpid() == mine:
-                emit(_fields(record))
-            elif logging.lastResort is not None:
-                logging.lastResort.handle(record)
             known[_SENT] = True
-
-    def _fields(record: logging.LogRecord) -> dict[str, Any]:
-        fields = dict(vars(record))
-        fields |= {"msg": record.getMessage(), "args": None}
-        if record.exc_info:
-            fields["exc_text"] = logging.Formatter().formatException(record.exc_info)
-            fields["exc_info"] = None
-        return {name: _as_it_travels(value) for name, value in fields.items()}
+            if os.getpid() != mine:
+                if logging.lastResort is not None:
+                    logging.lastResort.handle(record)
+                return
+            try:
+                emit(_fields(record))
+            except Exception:
+                self.handleError(record)  # as handlers do: to log fails nobody's work
 
     logging.disable(told.disabled)
     for name, level in told.levels.items():
         logging.getLogger(name).setLevel(level)
     handler = ToCaller()
-    for name in told.handled:
-        logging.getLogger(name).addHandler(handler)
+
+    def alone() -> None:
+        for name in told.handled:
+            logging.getLogger(name).handlers[:] = [handler]
+
+    alone()
+    return alone
+
+
+def _fields(record: LogRecord) -> dict[str, Any]:
+    """A record as it travels: its text is made here."""
+    fields = {name: value for name, value in vars(record).items() if name != _SENT}
+    fields |= {"msg": record.getMessage(), "args": None}
+    if record.exc_info:
+        fields["exc_text"] = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
+        fields["exc_info"] = None
+    return {name: _as_it_travels(value) for name, value in fields.items()}
 
 
 def _as_it_travels(value: object) -> object:
-    """What somebody has added to a record, or what it looks like, if it can't be sent."""
+    """What somebody has added to a record, or what it looks like, if it can't be had again."""
+    if value is None or type(value) in (str, int, float):
+        return value
     try:
         data = pickle.dumps(value, 5)
+        pickle.loads(data)
     except Exception:
         return repr(value)
     return repr(value) if b"__main__" in data else value
@@ -106,5 +132,10 @@ def handle(fields: Mapping[str, Any]) -> None:
 
     record = logging.makeLogRecord(dict(fields))
     logger = logging.getLogger(record.name)
-    if logger.isEnabledFor(record.levelno):
+    if not logger.isEnabledFor(record.levelno):
+        return
+    try:
         logger.handle(record)
+    except Exception:
+        # Somebody's own handler. It would have failed an item; here there is none.
+        logging.Handler().handleError(record)

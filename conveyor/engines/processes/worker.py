@@ -10,7 +10,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
@@ -221,6 +221,8 @@ class _Worker:
         self._coroutines: list[Coroutine] = []
         self._stages: list[Stage] = []
         self._memory: Memory | None = None
+        self._take_off_handlers: Callable[[], None] | None = None
+        """What modules that were imported for processors have set up; done before `setup`."""
         self._control = MessageEnd(control, self._on_message, self._poller)
         while self._orders is None:
             self._poller.wait(None)
@@ -276,7 +278,7 @@ class _Worker:
         os.environ.update(self._orders.environment)
         drain = redirect(lambda stream, text: self._say(PRINTED, stream, text), self._stop.held)
         if self._orders.logged is not None:
-            forward(self._orders.logged, partial(self._say, LOGGED))
+            self._take_off_handlers = forward(self._orders.logged, partial(self._say, LOGGED))
         if sys.__stderr__ is not None:
             faulthandler.enable(sys.__stderr__)
         failed = False
@@ -386,6 +388,7 @@ class _Worker:
         self._connect_locally(n for n, one in enumerate(plan.channels) if not one.durable)
         for number in here:
             self._set_up(number)
+        self._take_off_handlers = None
 
     def _take_in(
         self, orders: Orders, workers: Collection[int], processors: Mapping[int, bytes]
@@ -477,7 +480,7 @@ class _Worker:
         stage = stage_for(
             planned.node.settings,
             planned.element,
-            partial(_revived, planned.element, data),
+            partial(self._revived, planned.element, data),
             warm=orders.warm,
             passes=Stopped,
             failed=self._dropped,
@@ -487,6 +490,20 @@ class _Worker:
         )
         self._stages.append(stage)
         return stage
+
+    def _revived(self, name: str, data: bytes) -> Processor[Any, Any]:
+        """The processor as it was built.
+
+        Raises:
+            StageError: it can't be loaded in the worker.
+        """
+        try:
+            processor: Processor[Any, Any] = loads(data)
+        except Exception as error:
+            raise stage_error(name, NO_ITEM, error) from error
+        if self._take_off_handlers is not None:
+            self._take_off_handlers()
+        return processor
 
     def _actor(self, orders: Orders, number: int, stage: Stage | None) -> StageActor | SourceActor:
         planned, channels = orders.plan.workers[number], orders.plan.channels
@@ -614,19 +631,6 @@ def _unpacked(blame: PackedBlame) -> Blame:
     entry, items, unloadable = blame
     why = {index: (unpack_error(error), tried) for index, (error, tried) in items.items()}
     return entry, why, unloadable
-
-
-def _revived(name: str, data: bytes) -> Processor[Any, Any]:
-    """The processor as it was built.
-
-    Raises:
-        StageError: it can't be loaded in the worker.
-    """
-    try:
-        processor: Processor[Any, Any] = loads(data)
-    except Exception as error:
-        raise stage_error(name, NO_ITEM, error) from error
-    return processor
 
 
 def without_processors(plan: Plan) -> Plan:
