@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from threading import RLock, get_ident
+from threading import Lock, RLock, get_ident
 from typing import Any, Generic, Self, TypeVar
 
 from conveyor.engines.letters import DeadLetters, Failures, checked_limit
@@ -151,6 +151,7 @@ class Live(ABC, Generic[Out_co]):
         """Held by whoever uses what the processors run on: one thread at a time."""
         self._run_in = 0
         """The thread in which a run is at work, rather than at a ``yield``; 0 for none."""
+        self._starting = Lock()
         self._running = False
         self._is_traced = False
         self._started = 0.0
@@ -292,7 +293,7 @@ class Live(ABC, Generic[Out_co]):
         return items
 
     def _run(self, task: _Task) -> Generator[list[Out_co], None, None]:
-        with self._access:
+        with self._starting:
             if self._is_closed:
                 raise UsageError("this pipeline is closed; open a new one")
             if self._running:
@@ -320,15 +321,23 @@ class Live(ABC, Generic[Out_co]):
         finally:
             error = sys.exception()
             left = isinstance(error, GeneratorExit)
-            self._running = False
-            if self.watch is not None:
-                self.watch.close()
-            if not done:
-                self.broken_off = self._so_far(time.perf_counter() - self._started, self._given)
-                with self._access:
-                    self._break_off()
+            try:
+                if self.watch is not None:
+                    self.watch.close()
+            finally:
+                if not done:
+                    self._give_up()
+                self._running = False
             if task.trace is not None:
                 self._write_trace(task.trace, began, None if left else error)
+
+    def _give_up(self) -> None:
+        """Break a run off, and keep how far it had got."""
+        with self._access:
+            try:
+                self.broken_off = self._so_far(time.perf_counter() - self._started, self._given)
+            finally:
+                self._break_off()
 
     def _next(self, batches: Generator[list[Out_co], None, None]) -> list[Out_co] | None:
         """The next outputs of a run; None at its end.
@@ -374,9 +383,10 @@ class Live(ABC, Generic[Out_co]):
     def close(self) -> None:
         """Stop and clear away everything; a second call does nothing.
 
-        A run that is under way ends with a :class:`~conveyor.UsageError`: at once where it is in
-        another thread, and where this is called by a signal handler, or by what the run itself
-        has called, as soon as that has returned.
+        A run that is under way ends with a :class:`~conveyor.UsageError`. This waits for that where
+        the run is in another thread, and not where it is called by a signal handler that has
+        interrupted the run, or by what the run itself has called. The inline engine sees it before
+        the next item.
 
         Raises:
             ConveyorError: a teardown failed.

@@ -17,7 +17,7 @@ from typing import Any
 
 from conveyor.dsl.processor import another, instance_state
 from conveyor.engines.account import COUNTS, Account
-from conveyor.engines.base import Live
+from conveyor.engines.base import Live, closed_early
 from conveyor.engines.careful import stage_for
 from conveyor.engines.histogram import Histogram, Times
 from conveyor.engines.letters import DeadLetter, Failures
@@ -245,6 +245,8 @@ class Inline(Live[Any]):
         (first,) = self.graph.out_edges[start.id]
         is_source = start.kind == "source"
         for item in self._generated(start.id) if is_source else self._fed_items(items):
+            if self._is_closed:
+                raise closed_early()
             self._fed += 1
             yield from self._through(first, item)
             if self.watch is not None:
@@ -430,6 +432,8 @@ class Replay(Inline):
 
     def _entering(self, items: Iterable[Any]) -> Iterator[Any]:
         for stage, letter in items:
+            if self._is_closed:
+                raise closed_early()
             self._fed += 1
             if self.watch is not None:
                 self.watch.look()

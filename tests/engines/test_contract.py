@@ -319,7 +319,8 @@ def test_a_stream_that_outlives_its_pipeline_says_so(on):
         sum(outputs)
 
 
-def test_a_pipeline_may_be_closed_while_another_thread_runs_it(on):
+@pytest.mark.parametrize("work", [abs, lambda item: None], ids=["some outputs", "none"])
+def test_a_pipeline_may_be_closed_while_another_thread_runs_it(on, work):
     raised, has_begun = [], threading.Event()
 
     def items():
@@ -333,7 +334,7 @@ def test_a_pipeline_may_be_closed_while_another_thread_runs_it(on):
         except UsageError as error:
             raised.append(str(error))
 
-    live = (Feed() >> Add(1)).open(**on)
+    live = (Feed() >> Processor(work)).open(**on)
     thread = threading.Thread(target=run)
     thread.start()
     has_begun.wait()
@@ -341,6 +342,11 @@ def test_a_pipeline_may_be_closed_while_another_thread_runs_it(on):
     live.close()
     thread.join()
     assert "closed before its run came to the end" in raised[0]
+
+
+def test_a_run_is_no_input_of_another_one_of_the_same_pipeline(on):
+    with (Feed() >> Add(1)).open(**on) as live, pytest.raises(UsageError, match="in a run"):
+        live.run(live.stream([1]))
 
 
 def test_a_pipeline_may_be_closed_while_another_thread_waits_for_items(on):

@@ -701,7 +701,7 @@ class Crew:
         return self._hands[self._process(0)]
 
     def fail(self, error: ConveyorError) -> None:
-        """End the run under way with an error, within `SEEN_SECONDS`. Any thread may say so."""
+        """Let the run that is at work end with an error, within `SEEN_SECONDS`: from any thread."""
         self._error = self._error or error
 
     @property

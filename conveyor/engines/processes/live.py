@@ -149,14 +149,15 @@ class Processes(Live[Any]):
         if self._crew is None and not self._is_closed:
             _refuse_at_import()
             try:
-                self._crew = self._new_crew()
+                crew = self._new_crew()
             except (OSError, MemoryError, EOFError) as error:
                 raise refused("this pipeline can't be started", error) from error
             self._at_exit = util.Finalize(None, _end, (weakref.ref(self),), exitpriority=100)
             # It keeps the crew, so that this is whole when it is ended: in a cycle that is garbage,
             # connections may be closed before all else is.
-            self._when_left = weakref.finalize(self, _end_left_open, self._crew, self._pid)
+            self._when_left = weakref.finalize(self, _end_left_open, crew, self._pid)
             self._when_left.atexit = False
+            self._crew = crew
 
     def _new_crew(self) -> Crew:
         _need_descriptors(self.plan)
@@ -166,8 +167,13 @@ class Processes(Live[Any]):
         crew.start()
         return crew
 
+    def close(self) -> None:
+        """Let the workers clear up and end; see :meth:`Live.close`."""
+        if self._pid == os.getpid():  # else a lock may be held by a thread that is not here
+            super().close()
+
     def _hurry(self) -> None:
-        if self._crew is not None and self._pid == os.getpid():
+        if self._crew is not None:
             self._crew.fail(closed_early())
 
     def _clear_away(self) -> None:
@@ -178,7 +184,7 @@ class Processes(Live[Any]):
         """
         crew = self._release()
         if crew is not None:
-            if crew.has_failed:  # its run breaks off, and tells why
+            if crew.has_failed:  # since its run was to see that this is closed; that tells of it
                 crew.stop()
                 return
             try:
@@ -212,6 +218,8 @@ class Processes(Live[Any]):
         self, items: Iterable[Any], failures: Failures
     ) -> Generator[list[Any], None, None]:
         self.start()
+        if self._is_closed:  # while it started
+            raise closed_early()
         crew = self._crew
         assert crew is not None
         crew.watch = self.watch

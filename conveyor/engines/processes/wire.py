@@ -377,12 +377,17 @@ def _with_attributes(cls: type[Enum], reduced: Any) -> Any:
     attributes = {
         name: given
         for name, member in cls.__members__.items()
-        if (given := {k: v for k, v in vars(member).items() if k not in _SET_BY_ENUM})
+        if (given := {k: v for k, v in vars(member).items() if _is_given(k, v)})
     }
     return (make, arguments, (state, attributes), *rest[:-1], _set_enum_state)
 
 
 _SET_BY_ENUM = {"_value_", "_name_", "_sort_order_", "__objclass__"}
+
+
+def _is_given(name: str, value: Any) -> bool:
+    """Whether an attribute of a member is the user's, and can travel."""
+    return name not in _SET_BY_ENUM and _failure(value) is None
 
 
 def _set_enum_state(cls: type[Enum], state: Any) -> None:
