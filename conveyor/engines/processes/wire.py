@@ -343,7 +343,8 @@ def _reduced_code(code: CodeType) -> Any:
 
 def _code_with_lines(arguments: tuple[Any, ...], lines: list[str]) -> CodeType:
     file = arguments[_CODE_FILE]
-    linecache.cache.setdefault(file, (sum(map(len, lines)), None, lines, file))
+    # From Python 3.13 on, that of `-c` is known already: as what started the fork server.
+    linecache.cache[file] = (sum(map(len, lines)), None, lines, file)
     return CodeType(*arguments)
 
 
