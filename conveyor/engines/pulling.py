@@ -101,7 +101,8 @@ class Pulled(Arriving[Any]):
         """Let the thread end, as soon as it does not wait for an item."""
         self._is_closed = True
         self._orders.release()
-        if not self._is_pulling:
+        # While the interpreter ends, a daemon thread gets on no more (3.13), or is ended (before).
+        if not (self._is_pulling or sys.is_finalizing()):
             self._thread.join()
 
     # -- in the thread --
