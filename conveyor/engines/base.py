@@ -151,8 +151,8 @@ class Live(ABC, Generic[Out_co]):
         """Held by whoever uses what the processors run on: one thread at a time."""
         self._run_in = 0
         """The thread in which a run is at work, rather than at a ``yield``; 0 for none."""
-        self._starting = Lock()
-        self._running = False
+        self._run_lock = Lock()
+        """Held by the run that is under way, from its start to its end."""
         self._is_traced = False
         self._started = 0.0
         self._given = 0
@@ -259,7 +259,7 @@ class Live(ABC, Generic[Out_co]):
         It can be asked for in the loop over a stream. Between runs it is that of the last one
         that came to its end, or None where there was none.
         """
-        if self._running:
+        if self._run_lock.locked():
             return self._so_far(time.perf_counter() - self._started, self._given)
         return self._stats
 
@@ -293,12 +293,10 @@ class Live(ABC, Generic[Out_co]):
         return items
 
     def _run(self, task: _Task) -> Generator[list[Out_co], None, None]:
-        with self._starting:
-            if self._is_closed:
-                raise UsageError("this pipeline is closed; open a new one")
-            if self._running:
-                raise UsageError("this pipeline is in a run; finish that first, or open another")
-            self._running = True
+        if self._is_closed:
+            raise UsageError("this pipeline is closed; open a new one")
+        if not self._run_lock.acquire(blocking=False):
+            raise UsageError("this pipeline is in a run; finish that first, or open another")
         self._is_traced = task.trace is not None
         self._dead_letters = task.failures.letters
         began = time.perf_counter_ns()
@@ -327,7 +325,7 @@ class Live(ABC, Generic[Out_co]):
             finally:
                 if not done:
                     self._give_up()
-                self._running = False
+                self._run_lock.release()
             if task.trace is not None:
                 self._write_trace(task.trace, began, None if left else error)
 

@@ -245,12 +245,16 @@ class Inline(Live[Any]):
         (first,) = self.graph.out_edges[start.id]
         is_source = start.kind == "source"
         for item in self._generated(start.id) if is_source else self._fed_items(items):
-            if self._is_closed:
-                raise closed_early()
-            self._fed += 1
+            self._let_in()
             yield from self._through(first, item)
             if self.watch is not None:
                 self.watch.look()
+
+    def _let_in(self) -> None:
+        """One more item enters, unless the pipeline has been closed meanwhile."""
+        if self._is_closed:
+            raise closed_early()
+        self._fed += 1
 
     def _fed_items(self, items: Iterable[Any]) -> Iterator[Any]:
         """The caller's items, each as a copy: what a processor changes is not the caller's."""
@@ -432,9 +436,7 @@ class Replay(Inline):
 
     def _entering(self, items: Iterable[Any]) -> Iterator[Any]:
         for stage, letter in items:
-            if self._is_closed:
-                raise closed_early()
-            self._fed += 1
+            self._let_in()
             if self.watch is not None:
                 self.watch.look()
             yield from self._process(stage, _copied(stage, letter.item))
