@@ -199,11 +199,8 @@ def _pickling(run: _Run, slowest: Group) -> Iterator[str]:
 
 def _less(group: Group) -> str:
     """What to pickle less."""
-    if group.kind == "output":
-        return "let the last processor give less, or fewer objects, as an array for a list"
-    if group.kind == "feed":
-        return "give in less, or fewer objects, as an array for a list"
-    return "return less, or fewer objects, as an array for a list"
+    how = {"output": "let the last processor give", "feed": "give in"}.get(group.kind, "return")
+    return f"{how} less, or fewer objects, as an array for a list"
 
 
 def _crowd(run: _Run) -> Iterator[str]:
