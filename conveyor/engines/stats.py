@@ -317,6 +317,9 @@ def _row(name: str, figures: ElementStats) -> dict[str, Any]:
     return row
 
 
+_NOTHING = Account()
+
+
 def account(
     graph: Graph,
     measured: Mapping[str, Account],
@@ -358,35 +361,30 @@ def account(
     carried: dict[int, int] = {}
     problems: list[str] = []
     for name in graph.order:
-        node = graph.by_id[name]
-        into = entered.get(name, 0) + sum(carried[index] for index in graph.in_edges[name])
-        out_edges = graph.out_edges[name]
-        match node:
-            case ProcessorNode() | JoinNode(how="zip"):
-                elements[name] = measured.get(name, Account())
-            case ForkNode(kind="replicated"):
-                copies = len(out_edges)
-                elements[name] = Account(into, into * copies, added=into * (copies - 1))
-            case _:
-                elements[name] = Account(into, into)
-        for index in out_edges:
-            match node:
-                case ForkNode(kind="replicated"):
-                    carried[index] = into
-                case ForkNode():
-                    carried[index] = balanced.get(index, 0)
-                case _:
-                    carried[index] = elements[name].items_out
-        problems += _problems(name, elements[name], into)
+        node, out_edges = graph.by_id[name], graph.out_edges[name]
+        into = entered.get(name, 0)
+        for index in graph.in_edges[name]:
+            into += carried[index]
+        copies = len(out_edges) if isinstance(node, ForkNode) and node.kind == "replicated" else 1
+        if isinstance(node, ProcessorNode) or (isinstance(node, JoinNode) and node.how == "zip"):
+            elements[name] = row = measured.get(name, _NOTHING)
+        else:
+            elements[name] = row = Account(into, into * copies, added=into * (copies - 1))
         if isinstance(node, ForkNode) and node.kind == "balanced":
-            went_on = sum(carried[index] for index in out_edges)
+            went_on = 0
+            for index in out_edges:
+                carried[index] = took = balanced.get(index, 0)
+                went_on += took
             problems += _differ(name, "items came in", into, "went on", went_on)
+        else:
+            for index in out_edges:
+                carried[index] = row.items_out // copies
+        problems += _problems(name, row, into)
     ordered = {node.id: elements[node.id] for node in graph.nodes}
-    total = total_account(ordered, sum(entered.values()))
     stats = Stats(
         graph,
         ordered,
-        total,
+        total_account(ordered, sum(entered.values())),
         elapsed,
         widths or {},
         counted,
@@ -394,7 +392,7 @@ def account(
         restarts=restarts or {},
         placed=placed,
     )
-    problems += _differ("output", "were given", given, "came", stats.total.items_out)
+    problems += _differ("output", "were given", given, "came", elements["output"].items_out)
     if problems:
         raise AccountError(tuple(problems), str(stats))
     return stats
