@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from conveyor.engines.counters import (
     ADDED,
@@ -29,7 +29,9 @@ from conveyor.engines.counters import (
     read,
 )
 from conveyor.engines.histogram import Histogram
-from conveyor.engines.stats import Figures
+
+if TYPE_CHECKING:
+    from conveyor.engines.figures import Figures
 
 
 class Counted(NamedTuple):
@@ -51,6 +53,8 @@ class Counted(NamedTuple):
 
     def figures(self) -> Figures:
         """What the counters say."""
+        from conveyor.engines.figures import Figures  # slow to import
+
         before, after = read(self.before), read(self.after)
         grown = [now - then for now, then in zip(after, before, strict=True)]
         return Figures(

@@ -13,22 +13,26 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from conveyor.dsl.processor import another, instance_state
 from conveyor.engines.account import COUNTS, Account
 from conveyor.engines.base import Live, closed_early
 from conveyor.engines.careful import stage_for
+from conveyor.engines.ended import account
 from conveyor.engines.histogram import Histogram, Times
 from conveyor.engines.letters import DeadLetter, Failures
 from conveyor.engines.running import so_far
 from conveyor.engines.stage import SAMPLE, Stage, is_given, reason, short
-from conveyor.engines.stats import Figures, Stats, Width, account
+from conveyor.engines.stats import Stats, Width
 from conveyor.engines.tape import Span, Tape, timed
 from conveyor.engines.traced import Lane, Traced
 from conveyor.errors import ConveyorError, JoinError, NotPicklable, UsageError
 from conveyor.graph import ForkNode, Graph, JoinNode, Node, OutputNode, ProcessorNode
 from conveyor.graph.check import check
+
+if TYPE_CHECKING:
+    from conveyor.engines.figures import Figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class Timed:
 
     def figures(self) -> Figures:
         """What it counted."""
+        from conveyor.engines.figures import Figures  # slow to import
+
         counts = {name: getattr(self.account, name) for name in COUNTS}
         elsewhere = max(0.0, self.elapsed - self.service.total)
         return Figures(**counts, busy=self.service.total, elsewhere=elsewhere, service=self.service)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from conveyor.engines.account import COUNTS, Account, total_account
 from conveyor.engines.samples import Sample
-from conveyor.engines.stats import Counted, Placed, Stats, Width
+from conveyor.engines.stats import Placed, Stats, Width
 from conveyor.graph import ForkNode, Graph, JoinNode, OutputNode, ProcessorNode
+
+if TYPE_CHECKING:
+    from conveyor.engines.figures import Counted
 
 
 def so_far(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from conveyor.engines.account import COUNTS
-from conveyor.engines.stats import ElementStats, Stats
+from conveyor.engines.figures import ElementStats
+from conveyor.engines.stats import Stats
 
 _ALWAYS = ("items_in", "items_out")
 

@@ -6,11 +6,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from operator import length_hint
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from conveyor.engines.snapshot import Recent, Snapshot
-from conveyor.engines.stats import ElementStats, Stats
+from conveyor.engines.stats import Stats
 from conveyor.graph import ProcessorNode
+
+if TYPE_CHECKING:
+    from conveyor.engines.figures import ElementStats
 
 RECENT = 5.0
 """Seconds that count as recent."""
@@ -115,15 +118,13 @@ class Pace:
 
 
 def _recent(before: ElementStats | None, now: ElementStats, seconds: float) -> Recent:
+    from conveyor.engines.figures import ElementStats  # slow to import
+
     then = before if before is not None else ElementStats()
     time = now.time - then.time
-    shares = (
-        (now.busy - then.busy, now.starved - then.starved, now.blocked - then.blocked)
-        if time > 0
-        else (0.0, 0.0, 0.0)
-    )
+    spent = (now.busy - then.busy, now.starved - then.starved, now.blocked - then.blocked)
     rate = (now.items_in - then.items_in) / seconds if seconds > 0 else 0.0
-    return Recent(rate, *(max(0.0, share / time) if time > 0 else 0.0 for share in shares))
+    return Recent(rate, *(max(0.0, one / time) if time > 0 else 0.0 for one in spent))
 
 
 def length_of(items: Any, start: ProcessorNode) -> int | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from conveyor.engines.stats import ElementStats, Stats
+from conveyor.engines.figures import ElementStats
+from conveyor.engines.stats import Stats
 from conveyor.engines.table import seconds
 from conveyor.graph import ForkNode, Graph, OutputNode, ProcessorNode
 from conveyor.graph.svg import Figure, svg

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from conveyor.engines.stats import Figures, Stats, total_of
+from conveyor.engines.figures import Figures, total_of
+from conveyor.engines.stats import Stats
 from conveyor.graph import ForkNode, Graph, OutputNode, ProcessorNode
 from conveyor.graph.check import check
 

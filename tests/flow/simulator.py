@@ -27,12 +27,13 @@ from conveyor.dsl.processor import another
 from conveyor.engines import careful as careful_module
 from conveyor.engines import stage as stage_module
 from conveyor.engines.careful import stage_for
+from conveyor.engines.ended import account
 from conveyor.engines.processes import actor as actor_module
 from conveyor.engines.processes.actor import Accounts, Sink, SourceActor, StageActor, WayInEnd
 from conveyor.engines.processes.recorder import Gauge
 from conveyor.engines.processes.wire import HEADER, frame_head, frame_of
 from conveyor.engines.stage import Stage
-from conveyor.engines.stats import Stats, account
+from conveyor.engines.stats import Stats
 from conveyor.flow import credit as credit_module
 from conveyor.flow.batch import Frame
 from conveyor.flow.credit import Credit, Due

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from conveyor import AUTO, Feed, Processor, Source
+from conveyor.engines.account import Account
+from conveyor.engines.figures import Figures
 from conveyor.engines.histogram import NO_TIMES, Times
-from conveyor.engines.stats import Account, Figures, Stats, Width, bare
+from conveyor.engines.stats import Stats, Width, bare
 from conveyor.seeing.verdict import verdict
 
 RUN = 10.0

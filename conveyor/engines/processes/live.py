@@ -15,6 +15,7 @@ from typing import Any
 
 from conveyor.engines.base import Live, closed_early
 from conveyor.engines.counted import Counted
+from conveyor.engines.ended import account
 from conveyor.engines.letters import Failures
 from conveyor.engines.processes.actor import Accounts
 from conveyor.engines.processes.cores import physical_cores
@@ -26,7 +27,7 @@ from conveyor.engines.processes.stall import StallWatch
 from conveyor.engines.pulling import Pulled, may_wait
 from conveyor.engines.running import measured_by, so_far
 from conveyor.engines.samples import Sample
-from conveyor.engines.stats import Placed, Stats, Width, account
+from conveyor.engines.stats import Placed, Stats, Width
 from conveyor.engines.tape import Tape
 from conveyor.engines.traced import Lane, Traced
 from conveyor.errors import ResourceError, UsageError
