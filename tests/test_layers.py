@@ -37,7 +37,8 @@ LAYERS = {
 
 LATE = {
     ("dsl/element.py", "engines"): "run, stream and open reach for an engine when they are called",
-    ("engines/base.py", "seeing"): "who is shown a run, or reads of it, is asked for late",
+    ("engines/base.py", "seeing"): "who is shown a run is asked for late",
+    ("engines/results.py", "seeing"): "so is what draws it and reports of it",
     ("engines/stats.py", "seeing"): "the verdict is asked of the figures, and read from them alone",
 }
 """The imports that go up, each with its reason. They stand inside of functions."""

@@ -39,9 +39,10 @@ if TYPE_CHECKING:
         Zipped,
         Zipping,
     )
-    from conveyor.engines.base import Live, Results, Stream
+    from conveyor.engines.base import Live
     from conveyor.engines.letters import DeadLetter
     from conveyor.engines.opening import EngineName
+    from conveyor.engines.results import Results, Stream
     from conveyor.engines.snapshot import Snapshot
     from conveyor.graph import Auto, Graph
 

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from conveyor.dsl.element import Element
-    from conveyor.engines.base import Results
     from conveyor.engines.opening import EngineName
+    from conveyor.engines.results import Results
 
 __all__ = ["Run"]
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from conveyor import Element
-from conveyor.engines.base import Results
+from conveyor.engines.results import Results
 from conveyor.engines.stats import Stats
 from conveyor.graph import Graph
 from conveyor.plan.make import make

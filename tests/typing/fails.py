@@ -20,7 +20,7 @@ from conveyor import (
     processor,
     source,
 )
-from conveyor.engines.base import Results
+from conveyor.engines.results import Results
 from tests.typing.passes import Clean, Filter, Load, ModelA, ModelB, Pair, Report, Times
 
 

@@ -24,7 +24,8 @@ from conveyor import (
     source,
 )
 from conveyor.dsl.variables import Closed, Unzippable
-from conveyor.engines.base import Live, Results, Stream
+from conveyor.engines.base import Live
+from conveyor.engines.results import Results, Stream
 
 T = TypeVar("T")
 
