@@ -9,7 +9,8 @@ from conveyor import log as _log
 from conveyor.dsl.element import Element
 from conveyor.dsl.links import AUTO, BalancedFork, Join, Pipe, ReplicatedFork
 from conveyor.dsl.pipeline import Pipeline
-from conveyor.dsl.processor import Feed, Processor, Source, processor, source
+from conveyor.dsl.processor import Feed, Processor, Source
+from conveyor.dsl.wrapped import processor, source
 from conveyor.engines.letters import DeadLetter, DeadLetters
 from conveyor.engines.snapshot import Snapshot
 from conveyor.errors import (

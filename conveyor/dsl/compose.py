@@ -8,12 +8,14 @@ from numbers import Number
 from typing import Any, NoReturn, cast
 
 from conveyor.dsl import normal
+from conveyor.dsl.copies import with_settings
 from conveyor.dsl.element import Element, is_element, is_element_class
+from conveyor.dsl.functions import shown
 from conveyor.dsl.links import BalancedFork, Fork, Join, Pipe, ReplicatedFork
 from conveyor.dsl.normal import Atoms
 from conveyor.dsl.options import changed, see_that_it_restarts
 from conveyor.dsl.pipeline import Pipeline
-from conveyor.dsl.processor import Feed, Processor, shown, with_settings
+from conveyor.dsl.processor import Feed, Processor
 from conveyor.dsl.rules import Broken, Fault, refuse
 from conveyor.dsl.site import caller
 from conveyor.dsl.text import binary_fault, call_fault, operand

@@ -8,22 +8,15 @@ from typing import Any
 
 from conveyor.dsl.element import Element
 from conveyor.dsl.links import Fork, Join, Pipe
+from conveyor.dsl.names import arguments, label, node_name
 from conveyor.dsl.normal import Atoms, atoms_of, begins_with_join, without_plain_pipe
 from conveyor.dsl.options import shown as shown_settings
-from conveyor.dsl.processor import (
-    Feed,
-    Processor,
-    Source,
-    Wrapped,
-    arguments,
-    is_method,
-    label,
-    node_name,
-)
+from conveyor.dsl.processor import Feed, Processor, Source
 from conveyor.dsl.rules import Broken, Fault, refuse
 from conveyor.dsl.site import caller
 from conveyor.dsl.text import Path, walk, written
 from conveyor.dsl.types import misfits
+from conveyor.dsl.wrapped import Wrapped, is_method
 from conveyor.graph import Edge, ForkNode, Graph, JoinNode, Node, OutputNode, ProcessorNode
 from conveyor.graph.model import StageKind
 

@@ -14,10 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from conveyor.dsl.copies import instance_of
 from conveyor.dsl.element import Element
 from conveyor.dsl.links import Fork, Join, Pipe
+from conveyor.dsl.names import label
 from conveyor.dsl.pipeline import Pipeline
-from conveyor.dsl.processor import Feed, Processor, Source, instance_of, label
+from conveyor.dsl.processor import Feed, Processor, Source
 from conveyor.dsl.rules import Broken
 from conveyor.graph import Auto
 

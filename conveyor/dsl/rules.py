@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from conveyor.dsl.site import Site
+from conveyor.dsl.site import Site, caller
 from conveyor.errors import ConstructionError
 
 RULES = {
@@ -90,6 +90,15 @@ def refuse(faults: Sequence[Fault], site: Site) -> NoReturn:
             f"{number}. {text}" for number, text in enumerate(told, 1)
         )
     raise ConstructionError(f"{message}\n  at {site}", tuple(fault.rule for fault in faults))
+
+
+def refuse_element(text: str, message: str, hint: str) -> NoReturn:
+    """Refuse what is no element, or no whole one, as it is made.
+
+    Raises:
+        ConstructionError: always.
+    """
+    refuse([Fault("element-type", message, hint, text, (0, len(text)))], caller()[0])
 
 
 _WIDTH = 100

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from conveyor.dsl.element import Element, is_element
+from conveyor.dsl.functions import shown
 from conveyor.dsl.links import Fork, Join, Pipe
+from conveyor.dsl.names import label
 from conveyor.dsl.normal import Atom, Atoms, atoms_of, key
 from conveyor.dsl.options import shown as shown_settings
-from conveyor.dsl.processor import Processor, label, shown
+from conveyor.dsl.processor import Processor
 from conveyor.dsl.rules import Broken, Fault
 
 Path = tuple[int, ...]

@@ -25,14 +25,9 @@ from typing import (
     is_typeddict,
 )
 
-from conveyor.dsl.processor import (
-    FunctionProcessor,
-    FunctionSource,
-    IterableSource,
-    Processor,
-    Source,
-)
+from conveyor.dsl.processor import Processor, Source
 from conveyor.dsl.rules import Broken
+from conveyor.dsl.wrapped import FunctionProcessor, FunctionSource, IterableSource
 from conveyor.graph import Graph, JoinNode, ProcessorNode
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from conveyor.dsl.processor import another, instance_state
+from conveyor.dsl.copies import another, instance_state
 from conveyor.engines.account import COUNTS, Account
 from conveyor.engines.base import Live, closed_early
 from conveyor.engines.careful import stage_for

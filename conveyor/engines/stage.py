@@ -14,13 +14,9 @@ from typing import Any, NamedTuple
 
 import cloudpickle
 
-from conveyor.dsl.processor import (
-    FunctionSource,
-    Processor,
-    Source,
-    generated,
-    instance_state,
-)
+from conveyor.dsl.copies import instance_state
+from conveyor.dsl.processor import Processor, Source, generated
+from conveyor.dsl.wrapped import FunctionSource
 from conveyor.engines.account import Account
 from conveyor.engines.histogram import Times
 from conveyor.engines.tape import Marks, Places, unmarked

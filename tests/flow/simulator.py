@@ -23,7 +23,7 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from conveyor.dsl.processor import another
+from conveyor.dsl.copies import another
 from conveyor.engines import careful as careful_module
 from conveyor.engines import stage as stage_module
 from conveyor.engines.careful import stage_for

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from conveyor.dsl.processor import instance_state
+from conveyor.dsl.copies import instance_state
 from conveyor.engines.processes.logged import setup
 from conveyor.graph import Graph
 

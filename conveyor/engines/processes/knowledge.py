@@ -15,7 +15,8 @@ from typing import Any
 
 import cloudpickle
 
-from conveyor.dsl.processor import Processor, Wrapped
+from conveyor.dsl.processor import Processor
+from conveyor.dsl.wrapped import Wrapped
 from conveyor.engines.processes.wire import Shipper
 from conveyor.engines.stage import Stage
 from conveyor.graph import Graph

@@ -26,13 +26,9 @@ from typing import Any, NamedTuple, NewType, ParamSpec, cast
 import cloudpickle
 from cloudpickle import cloudpickle as _cloudpickle
 
-from conveyor.dsl.processor import (
-    IterableSource,
-    Processor,
-    Wrapped,
-    is_global,
-    own_of_copy,
-)
+from conveyor.dsl.copies import own_of_copy
+from conveyor.dsl.processor import Processor
+from conveyor.dsl.wrapped import IterableSource, Wrapped, is_global
 from conveyor.engines.letters import DeadLetter
 from conveyor.engines.processes.refused import NO_MEMORY
 from conveyor.engines.stage import reason, short

@@ -1,0 +1,65 @@
+"""What a processor is called: in expressions, and in the graph; and what it wants to be given."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from conveyor.dsl.functions import innermost, name_of, shown
+from conveyor.dsl.processor import Processor, Source
+from conveyor.dsl.wrapped import IterableSource, Wrapped
+
+
+def label(processor: Processor[Any, Any]) -> str:
+    """How a processor is written, without its options."""
+    if type(processor).__repr__ is not Processor.__repr__:
+        return repr(processor)
+    return default_label(processor)
+
+
+def default_label(processor: Processor[Any, Any]) -> str:
+    """How a processor is written whose class has no `__repr__` of its own."""
+    if isinstance(processor, Wrapped):
+        return processor._label()
+    if isinstance(processor, IterableSource):
+        return f"Source({shown(processor._iterable)})"
+    return f"{type(processor).__name__}({'...' if processor._conveyor.has_arguments else ''})"
+
+
+def node_name(processor: Processor[Any, Any]) -> str:
+    """The readable part of a node's id: ``"model_a"`` for a ``ModelA``."""
+    if (name := processor._conveyor.settings.name) is not None:
+        return name
+    if isinstance(processor, Wrapped):
+        name = name_of(processor._function)
+        return name if hasattr(innermost(processor._function), "__name__") else snake(name)
+    if isinstance(processor, IterableSource):
+        return "source"
+    return snake(type(processor).__name__)
+
+
+def snake(name: str) -> str:
+    """``ModelA`` as ``model_a``, ``HTTPServer`` as ``http_server``."""
+    out = ""
+    for i, char in enumerate(name):
+        before, after = name[i - 1 : i], name[i + 1 : i + 2]
+        starts_word = before.islower() or before.isdigit() or (before.isupper() and after.islower())
+        out += ("_" if char.isupper() and starts_word else "") + char.lower()
+    return out
+
+
+def arguments(processor: Processor[Any, Any]) -> tuple[bool, list[str]]:
+    """Whether it can be called with what it will be given, and what it needs besides."""
+    is_source = isinstance(processor, Source)
+    try:
+        call = processor.generate if isinstance(processor, Source) else processor.process
+        if isinstance(processor, Wrapped):
+            call = processor._callable
+        parameters = list(inspect.signature(call).parameters.values())
+    except (TypeError, ValueError):  # what is written in C may not say
+        return True, []
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    wanted = positional[0 if is_source else 1 :]
+    wanted += [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    takes = is_source or bool(positional) or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    return takes, [p.name for p in wanted if p.default is p.empty]
