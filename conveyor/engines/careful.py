@@ -12,17 +12,9 @@ from typing import Any, Protocol
 from conveyor.dsl.processor import Processor
 from conveyor.engines.letters import DeadLetter
 from conveyor.engines.limit import Limit, Notes
-from conveyor.engines.stage import (
-    ONE_BY_ONE,
-    PART_SECONDS,
-    Again,
-    Batch,
-    Pack,
-    Part,
-    Stage,
-    short,
-)
+from conveyor.engines.stage import ONE_BY_ONE, PART_SECONDS, Again, Batch, Pack, Part, Stage
 from conveyor.engines.tape import Places, unmarked
+from conveyor.engines.telling import short
 from conveyor.errors import ConveyorError, NotPicklable
 from conveyor.flow.failure import Policy
 from conveyor.graph.model import Settings

@@ -23,9 +23,10 @@ from conveyor.engines.ended import account
 from conveyor.engines.histogram import Histogram, Times
 from conveyor.engines.letters import DeadLetter, Failures
 from conveyor.engines.running import so_far
-from conveyor.engines.stage import SAMPLE, Stage, is_given, reason, short
+from conveyor.engines.stage import SAMPLE, Stage, is_given
 from conveyor.engines.stats import Stats, Width
 from conveyor.engines.tape import Span, Tape, timed
+from conveyor.engines.telling import reason, short
 from conveyor.engines.traced import Lane, Traced
 from conveyor.errors import ConveyorError, JoinError, NotPicklable, UsageError
 from conveyor.graph import ForkNode, Graph, JoinNode, Node, OutputNode, ProcessorNode

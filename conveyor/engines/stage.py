@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from operator import attrgetter, length_hint, sub
-from reprlib import Repr
 from time import perf_counter, perf_counter_ns
 from typing import Any, NamedTuple
 
@@ -20,10 +18,9 @@ from conveyor.dsl.wrapped import FunctionSource
 from conveyor.engines.account import Account
 from conveyor.engines.histogram import Times
 from conveyor.engines.tape import Marks, Places, unmarked
-from conveyor.errors import ConveyorError, StageError
+from conveyor.engines.telling import NO_ITEM, stage_error
+from conveyor.errors import ConveyorError
 from conveyor.graph import ProcessorNode
-
-_PACKAGE_FILES = __file__.rsplit("engines", 1)[0]
 
 
 class Part(NamedTuple):
@@ -431,9 +428,6 @@ MANY = 1024
 STRIDE = 64
 """How many of them are noted at once."""
 
-NO_ITEM = object()
-"""Stands for the item where there is none: in setup, generate, finish and teardown."""
-
 _END = object()
 
 _COUNTS = ("items_in", "items_out", "filtered", "added", "skipped", "dead", "retried")
@@ -459,62 +453,3 @@ def _is_generator(method: Callable[..., Any]) -> bool:
     if inspect.isfunction(inner) or inspect.ismethod(inner) or isinstance(inner, type):
         return False
     return inspect.isgeneratorfunction(getattr(inner, "__call__", None))  # noqa: B004
-
-
-# -- errors --
-
-_BYTES_SHOWN = 60
-_short = Repr()
-_short.maxstring = _short.maxother = 120
-_short.maxlist = _short.maxtuple = _short.maxdict = _short.maxset = 6
-
-_BYTES: tuple[type[Any], ...] = (bytes, bytearray, memoryview)
-
-
-def short(item: Any) -> str:
-    """A short repr of an item for an error; it never fails."""
-    if isinstance(item, _BYTES) and len(item) > _BYTES_SHOWN:
-        return f"{bytes(item[:_BYTES_SHOWN])!r}... ({len(item)} bytes)"
-    try:
-        return _short.repr(item).replace("\n", " ")
-    except BaseException:
-        return f"<{type(item).__name__} whose repr fails>"
-
-
-def stage_error(stage: str, item: object, error: BaseException) -> StageError:
-    """What the caller gets where a processor raised."""
-    text = _cut("".join(traceback.format_exception(type(error), error, _theirs(error))), 20_000)
-    shown = None if item is NO_ITEM else short(item)
-    return StageError(stage, shown, reason(error), text)
-
-
-def reason(error: BaseException) -> str:
-    """The type and text of an exception, on one line; it never fails."""
-    try:
-        text = str(error)
-    except BaseException:
-        text = "<no text: its str() fails>"
-    name = type(error).__name__
-    return f"{name}: {_cut(text, 2_000)}" if text else name
-
-
-def _cut(text: str, most: int) -> str:
-    """A text without its middle, where it is longer than somebody will read."""
-    left_out = len(text) - most
-    if left_out <= 0:
-        return text
-    half = most // 2
-    return f"{text[:half]} ... ({left_out} characters are left out) ... {text[-half:]}"
-
-
-def _theirs(error: BaseException) -> Any:
-    """The traceback from the first frame that is not ours."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        if not trace.tb_frame.f_code.co_filename.startswith(_PACKAGE_FILES):
-            break
-        trace = trace.tb_next
-    return trace
-
-
-__all__ = ["ConveyorError", "Stage", "is_given", "reason", "short", "stage_error"]

@@ -12,9 +12,9 @@ from html import escape
 from itertools import chain
 
 from conveyor.engines.letters import DeadLetter
-from conveyor.engines.stage import short
 from conveyor.engines.stats import Stats
 from conveyor.engines.table import accounts, times
+from conveyor.engines.telling import short
 from conveyor.errors import ConveyorError, StageError
 from conveyor.graph import ProcessorNode
 from conveyor.seeing.charts import histogram, layers, throughput

@@ -21,8 +21,9 @@ from conveyor.engines.processes.large import LargeItems, Parcel, given, is_parce
 from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.recorder import Gauge, WorkMeter
 from conveyor.engines.processes.wire import dumps, pack_items, unpack_items
-from conveyor.engines.stage import Again, Batch, Part, Stage, short
+from conveyor.engines.stage import Again, Batch, Part, Stage
 from conveyor.engines.tape import Span, Tape
+from conveyor.engines.telling import short
 from conveyor.errors import JoinError
 from conveyor.flow.batch import (
     END,

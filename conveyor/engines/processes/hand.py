@@ -20,7 +20,7 @@ from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.recorder import Reading, Recorder, create
 from conveyor.engines.processes.refused import SPARE, need_room
 from conveyor.engines.processes.worker import Orders, main
-from conveyor.engines.stage import short
+from conveyor.engines.telling import short
 from conveyor.errors import StageTimeout, WorkerDied
 from conveyor.flow.progress import Entry
 from conveyor.plan import Plan

@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from conveyor.engines.letters import Unloaded
 from conveyor.engines.processes.wire import find_class
-from conveyor.engines.stage import short
+from conveyor.engines.telling import short
 
 _PLAIN = (str, bytes, int, float, type(None), type, FunctionType, BuiltinFunctionType)
 """What is the same whoever refers to it."""

@@ -31,7 +31,7 @@ from conveyor.dsl.processor import Processor
 from conveyor.dsl.wrapped import IterableSource, Wrapped, is_global
 from conveyor.engines.letters import DeadLetter
 from conveyor.engines.processes.refused import NO_MEMORY
-from conveyor.engines.stage import reason, short
+from conveyor.engines.telling import reason, short
 from conveyor.errors import ConveyorError, NotPicklable
 from conveyor.flow.batch import Frame, Scope
 from conveyor.log import loaded

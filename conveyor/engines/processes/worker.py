@@ -53,8 +53,9 @@ from conveyor.engines.processes.wire import (
     take_shared,
     unpack_error,
 )
-from conveyor.engines.stage import NO_ITEM, Stage, stage_error
+from conveyor.engines.stage import Stage
 from conveyor.engines.tape import Span
+from conveyor.engines.telling import NO_ITEM, stage_error
 from conveyor.errors import ConveyorError
 from conveyor.plan import Plan
 
