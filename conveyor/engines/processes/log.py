@@ -13,7 +13,7 @@ import struct
 from collections import deque
 from typing import NamedTuple
 
-from conveyor.engines.processes.memory import punch_hole
+from conveyor.engines.processes.mapping import punch_hole
 from conveyor.engines.processes.wire import HEADER
 
 RING = 1 << 20

@@ -18,10 +18,11 @@ import sys
 import weakref
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from functools import cache, lru_cache, partial
+from functools import partial
 from pickle import PickleBuffer
 from typing import Any, NamedTuple
 
+from conveyor.engines.processes.mapping import Mapping, address_of, punch_hole, viewed
 from conveyor.flow.arena import PAGE, Arena, Lease
 
 IDLE_SECONDS = 1.0
@@ -85,99 +86,6 @@ def create_arena() -> int | None:
     return fd
 
 
-class _Mapping:
-    """A part of a file in memory, for as long as this object lives.
-
-    Raises:
-        OSError: there are no addresses left.
-    """
-
-    def __init__(self, fd: int, start: int, size: int, *, private: bool) -> None:
-        import mmap
-
-        self.start = start
-        self.size = size
-        self._address: int | None = None
-        flags = (mmap.MAP_PRIVATE if private else mmap.MAP_SHARED) | _MAP_NORESERVE
-        self._libc = _libc()
-        address = self._libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, flags, fd, start)
-        if address == _MAP_FAILED:
-            raise OSError("mmap failed")
-        self._address = address
-        self.view = _viewed(_array(size).from_address(address))
-        """All of it; it does not keep the mapping alive."""
-
-    def exported(self, start: int, size: int) -> Any:
-        """An object with some of the bytes; whatever looks at them keeps it and this alive."""
-        assert self._address is not None
-        found = _array(size).from_address(self._address + start - self.start)
-        found.mapping = self
-        return found
-
-    def place(self, address: int) -> int | None:
-        """Where in the file an address is, or None where it is not in this mapping."""
-        assert self._address is not None
-        offset = address - self._address
-        return self.start + offset if 0 <= offset < self.size else None
-
-    def remove(self, start: int, size: int) -> None:
-        """Give the memory of a place back."""
-        assert self._address is not None
-        self._libc.madvise(self._address + start - self.start, size, _MADV_REMOVE)
-
-    def __del__(self) -> None:
-        if self._address is not None:
-            self._libc.munmap(self._address, self.size)
-
-
-_MAP_NORESERVE = 0x4000
-_MAP_FAILED = (1 << 64) - 1
-_MADV_REMOVE = 9
-_PUNCH_HOLE = 3
-
-
-@cache
-def _libc() -> Any:
-    """The C library: a mapping of Python's keeps a descriptor open."""
-    import ctypes  # late, since few pipelines need it, and it is slow to import
-
-    libc = ctypes.CDLL(None)
-    address, size = ctypes.c_void_p, ctypes.c_size_t
-    number, offset = ctypes.c_int, ctypes.c_long
-    libc.mmap.restype = address
-    libc.mmap.argtypes = (address, size, number, number, number, offset)
-    libc.munmap.argtypes = (address, size)
-    libc.madvise.argtypes = (address, size, number)
-    libc.fallocate.argtypes = (number, number, offset, offset)
-    return libc
-
-
-def punch_hole(fd: int, start: int, size: int) -> None:
-    """Give back the memory behind a part of a memfd; it reads as zeros from then on.
-
-    Where no descriptor is left to import what that needs, it stays, until the file is closed.
-    """
-    with suppress(OSError, ImportError):
-        _libc().fallocate(fd, _PUNCH_HOLE, start, size)
-
-
-@lru_cache
-def _array(size: int) -> Any:
-    import ctypes
-
-    return ctypes.c_char * size
-
-
-def _viewed(exported: Any) -> memoryview:
-    return memoryview(exported).cast("B")
-
-
-def _address(raw: memoryview) -> int:
-    import ctypes
-
-    return ctypes.addressof(ctypes.c_char.from_buffer(raw))
-
-
 # -- places --
 
 
@@ -197,11 +105,11 @@ class _Look:
 
     __slots__ = ("exported", "is_kept", "mapping", "private", "size", "start", "ticket")
 
-    def __init__(self, place: Place, mapping: _Mapping, *, private: bool) -> None:
+    def __init__(self, place: Place, mapping: Mapping, *, private: bool) -> None:
         self.start = place.start
         self.size = place.size
         self.ticket = place.tickets.pop()
-        self.mapping: _Mapping | None = mapping
+        self.mapping: Mapping | None = mapping
         self.private = private
         self.is_kept = False
         """Whether it does not go back yet, although nothing may look at it."""
@@ -227,7 +135,7 @@ class Memory:
         self._begin = _CONTROL + number * self._size
         self._marks = PAGE + number * _TICKETS
         self._arena = Arena(self._size, _TICKETS if self._is_ready() else 0)
-        self._mappings: dict[int, _Mapping] = {}
+        self._mappings: dict[int, Mapping] = {}
         self._looks: dict[int, _Look] = {}
         self._held = 0
         self._is_closed = False
@@ -391,7 +299,7 @@ class Memory:
         look.exported = weakref.ref(exported, partial(self._gone, look))
         self._looks[id(look)] = look
         self._held += place.size
-        return _viewed(exported)
+        return viewed(exported)
 
     def copied(self, place: Place) -> bytearray:
         """What is at a place, in memory of this process."""
@@ -402,20 +310,20 @@ class Memory:
             rest, start = rest[count:], start + count
         return copy
 
-    def _mapping(self, start: int) -> _Mapping | None:
+    def _mapping(self, start: int) -> Mapping | None:
         """All of the region where a place is; mapped once, since that is what takes time."""
         begin = start - (start - _CONTROL) % self._size
         if begin not in self._mappings:
             # To import late fails where no descriptor is left.
             with suppress(OSError, ImportError):
-                self._mappings[begin] = _Mapping(self._fd, begin, self._size, private=False)
+                self._mappings[begin] = Mapping(self._fd, begin, self._size, private=False)
         return self._mappings.get(begin)
 
-    def _privately(self, place: Place) -> _Mapping | None:
+    def _privately(self, place: Place) -> Mapping | None:
         begin = place.start - place.start % _ALIGNED
         size = place.start + place.size - begin
         try:
-            return _Mapping(self._fd, begin, size, private=True)
+            return Mapping(self._fd, begin, size, private=True)
         except (OSError, ImportError):
             return None
 
@@ -426,7 +334,7 @@ class Memory:
         """
         if not self._looks or raw.readonly:
             return None
-        address = _address(raw)
+        address = address_of(raw)
         for mapping in self._mappings.values():
             start = mapping.place(address)
             look = self._look_at(start) if start is not None else None
