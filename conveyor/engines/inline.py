@@ -8,7 +8,6 @@ here it has nothing to do. A balanced fork takes its branches in turn, since all
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +27,7 @@ from conveyor.engines.stats import Stats, Width
 from conveyor.engines.tape import Span, Tape, timed
 from conveyor.engines.telling import reason, short
 from conveyor.engines.traced import Lane, Traced
-from conveyor.errors import ConveyorError, JoinError, NotPicklable, UsageError
+from conveyor.errors import ConveyorError, JoinError, NotPicklable
 from conveyor.graph import ForkNode, Graph, JoinNode, Node, OutputNode, ProcessorNode
 from conveyor.graph.check import check
 
@@ -124,7 +123,7 @@ class Inline(Live[Any]):
                 stage = stage_for(
                     node.settings,
                     node.id,
-                    partial(own_copy, node.processor),
+                    partial(_own_copy, node.processor),
                     warm=self._warm,
                     passes=KeyboardInterrupt,
                     failed=self._on_failed,
@@ -266,7 +265,7 @@ class Inline(Live[Any]):
     def _fed_items(self, items: Iterable[Any]) -> Iterator[Any]:
         """The caller's items, each as a copy: what a processor changes is not the caller's."""
         for item in items:
-            yield _copied("feed", item)
+            yield copied_item("feed", item)
 
     def _through(self, edge: int, item: Any) -> Iterator[Any]:
         """Take one item along an edge and give what comes out at the end."""
@@ -298,7 +297,7 @@ class Inline(Live[Any]):
 
     def _replicated(self, fork: ForkNode, item: Any) -> Iterator[Any]:
         branches = self.graph.out_edges[fork.id]
-        copies = [item, *(_copied(fork.id, item) for _ in branches[1:])]
+        copies = [item, *(copied_item(fork.id, item) for _ in branches[1:])]
         for number in self._in_turn(len(branches)):
             yield from self._through(branches[number], copies[number])
         if fork.id in self._zip_of_fork:
@@ -395,64 +394,7 @@ class Inline(Live[Any]):
         return isinstance(node, ProcessorNode) and node.kind == "source"
 
 
-class Replay(Inline):
-    """Dead letters again: each enters at the stage where it failed.
-
-    Only those stages, and what lies behind them, are set up and come to their end.
-
-    Args:
-        graph: the pipeline.
-        letters: what to run again.
-
-    Raises:
-        UsageError: something is no dead letter, or its stage is not in this pipeline.
-    """
-
-    def __init__(self, graph: Graph, letters: Iterable[DeadLetter]) -> None:
-        super().__init__(graph, warm=False)
-        self._letters = [(self._stage_of(letter), letter) for letter in letters]
-        self._entered = Counter(stage for stage, _ in self._letters)
-
-    def _input(self, items: Iterable[Any] | None) -> Iterable[Any]:
-        """The letters, whatever the pipeline starts with."""
-        assert items is None
-        return self._letters
-
-    def _stage_of(self, letter: object) -> str:
-        if not isinstance(letter, DeadLetter):
-            raise UsageError(f"replay() takes dead letters, not {type(letter).__name__}")
-        node = self.graph.by_id.get(letter.stage)
-        if not isinstance(node, ProcessorNode) or node.kind != "processor":
-            stages = ", ".join(n.id for n in self.graph.processors if n.kind == "processor")
-            raise UsageError(
-                f"a dead letter is from stage {letter.stage!r}, and this pipeline has none of that "
-                f"name: it has {stages}. Replay it on the pipeline that it comes from, or give the "
-                "stage its old name with options(name=...)"
-            )
-        return letter.stage
-
-    def _processors(self) -> Iterator[ProcessorNode]:
-        reached: set[str] = set()
-        todo = [stage for stage, _ in self._letters]
-        while todo:
-            name = todo.pop()
-            if name not in reached:
-                reached.add(name)
-                todo += [self.graph.edges[edge].target for edge in self.graph.out_edges[name]]
-        return (node for node in self.graph.processors if node.id in reached)
-
-    def _entering(self, items: Iterable[Any]) -> Iterator[Any]:
-        for stage, letter in items:
-            self._let_in()
-            if self.watch is not None:
-                self.watch.look()
-            yield from self._process(stage, _copied(stage, letter.item))
-            for join in self._zips:
-                # Its other parts are not there, so it leaves this one out, as always.
-                yield from self._zipped(join)
-
-
-def own_copy(processor: Any) -> Any:
+def _own_copy(processor: Any) -> Any:
     """A copy of a processor that shares no state with it, as far as its state can be copied."""
     try:
         return copy.deepcopy(processor)
@@ -466,7 +408,12 @@ def own_copy(processor: Any) -> Any:
         return shallow
 
 
-def _copied(stage: str, item: Any) -> Any:
+def copied_item(stage: str, item: Any) -> Any:
+    """An item of its own for somebody, by the stage that is told of where there can be none.
+
+    Raises:
+        NotPicklable: it can't be copied.
+    """
     try:
         return copy.deepcopy(item)
     except Exception as error:

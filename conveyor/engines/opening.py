@@ -106,7 +106,7 @@ def open_replay(
             "stage. On processes, run what is left of the pipeline from that stage on: "
             "(stage >> rest).run([letter.item for letter in letters])"
         )
-    from conveyor.engines.inline import Replay
+    from conveyor.engines.replay import Replay
 
     live = Replay(graph, letters)
     live.written = graph if written is None else written
