@@ -110,6 +110,10 @@ class Credit:
             return False
         return not self.service or self.expected + items * self.service > AHEAD_SECONDS
 
+    def is_too_much(self, items: int) -> bool:
+        """Whether so many items together keep the receiver busy while others may be free sooner."""
+        return items > 1 and items * self.service > AHEAD_SECONDS
+
     @property
     def in_flight(self) -> int:
         """How many frames are on the link."""

@@ -80,7 +80,8 @@ class Outlet:
 
     Args:
         root: the way out.
-        cuts: whether a frame that is over the capacity of a link is cut. Else it may go alone.
+        cuts: whether a frame is cut that is over the capacity of a link, or is too much work for
+            a branch where others may be free sooner. Else it may go alone.
     """
 
     def __init__(self, root: Route, *, cuts: bool = True) -> None:
@@ -96,7 +97,12 @@ class Outlet:
 
     @property
     def service(self) -> float:
-        """Seconds per item that the slowest stage behind takes; 0 while unknown."""
+        """Seconds per item that the slowest stage behind takes; 0 while unknown.
+
+        Of branches that share the items it is the fastest, where the slow ones get less of a batch.
+        """
+        if self._cuts:
+            return _service(self.root)
         return max([leaf.credit.service for leaf in self.leaves])
 
     @property
@@ -121,6 +127,7 @@ class Outlet:
         # Newest last: a frame that a fork hands on stands before those that came after it.
         todo = self._waiting[::-1]
         busy: set[int] = set()
+        full: list[Balance] = []
         while todo:
             route, frame = todo.pop()
             match route:
@@ -131,8 +138,13 @@ class Outlet:
                 case Replicate():
                     todo += _replicated(route, frame)[::-1]
                 case Balance():
-                    if (branch := _chosen(route, frame)) is None:
+                    branch = None if route in full else _chosen(route, frame)
+                    if branch is None:
+                        full.append(route)
                         blocked.append((route, frame))
+                    elif self._is_to_be_dealt(frame, route.branches[branch]):
+                        halves = cut(frame, -(-frame.count // 2))
+                        todo += [(route, half) for half in halves][::-1]
                     else:
                         todo += _balanced(route, frame, branch)[::-1]
         self._waiting = blocked
@@ -161,6 +173,16 @@ class Outlet:
         leaf.credit.send(frame.count, size)
         sent.append((leaf, frame))
         return True
+
+    def _is_to_be_dealt(self, frame: Frame, branch: Route) -> bool:
+        """Whether a branch of a balanced fork is to get less of a frame: it is slow.
+
+        The frame was made when nobody knew that. Of halves, and halves of these, the small ones go
+        there, and the others to who is faster.
+        """
+        if not self._cuts or frame.items is None or frame.end:
+            return False
+        return any(leaf.credit.is_too_much(frame.count) for leaf in leaves(branch))
 
     def attach(self, slots: Collection[int]) -> None:
         """Let the branches with these slots take frames: by new links, with fresh credit."""
@@ -210,6 +232,16 @@ class Outlet:
             fork.turn = 0
             if isinstance(fork, Balance):
                 fork.items = [0] * len(fork.branches)
+
+
+def _service(route: Route) -> float:
+    match route:
+        case LinkOut(credit=credit):
+            return credit.service
+        case Replicate(branches=branches):
+            return max(map(_service, branches))
+        case Balance(branches=branches, taking=taking):
+            return min(filter(None, (_service(branches[n]) for n in taking)), default=0.0)
 
 
 def _forks(route: Route) -> Iterator[Replicate | Balance]:

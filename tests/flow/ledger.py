@@ -64,7 +64,8 @@ class Ledger:
     def sent(self, link: int, frame: Frame) -> None:
         """A frame goes into a link."""
         channel = self._channels[link]
-        size = len(frame.payload) if frame.payload is not None else 0
+        # Of a piece, which is pickled by itself once it goes, the sender knows the bytes about.
+        size = frame.share or (0 if frame.payload is None else len(frame.payload))
         capacity, untaken = self._capacities[channel], self._untaken[link]
         untaken.append((frame.count, size))
         hold("frames within credit", len(untaken) <= self._frames, channel, len(untaken))
@@ -72,7 +73,6 @@ class Ledger:
         if capacity is not None:
             hold("items within capacity", items <= capacity, channel, items)
         elif len(untaken) > 1:
-            # Of the pieces for a capacity, pickled one by one, the bytes are only about known.
             # One frame may be larger, beside what is so small that its credit may be late.
             beside = sizes - max(size for _, size in untaken)
             fits = sizes <= self._size or beside <= self._size // FRAMES

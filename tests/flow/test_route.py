@@ -273,6 +273,96 @@ def test_a_branch_gets_no_second_frame_before_it_is_known_how_long_the_first_tak
     assert by_link(outlet.offer(batch(3, "b"))) == [(1, ["b"])]
 
 
+def test_what_is_too_much_for_a_branch_is_dealt_to_all_of_them():
+    slow, fast = branches = links(9, 9)
+    taught(slow, 0.1)
+    taught(fast, 0.001)
+    fork = Balance(branches, (0, 1))
+    sent = Outlet(fork).offer(batch(0, range(14)))
+
+    assert by_link(sent) == [
+        (0, [0]),
+        (1, [1]),
+        (1, [2, 3]),
+        (1, [4, 5, 6]),
+        (1, list(range(7, 14))),
+    ]
+    assert fork.items == [1, 13]
+
+
+def test_what_would_be_dealt_in_parts_goes_whole_where_it_may_not_be_cut():
+    slow, fast = branches = links(9, 9)
+    taught(slow, 0.1)
+    taught(fast, 0.001)
+    sent = Outlet(Balance(branches, (0, 1)), cuts=False).offer(batch(0, range(14)))
+
+    assert by_link(sent) == [(0, list(range(14)))]
+
+
+services = st.sampled_from((0.0, 1e-9, 0.002, 0.009, 0.5))
+
+
+@given(shapes, st.integers(1, 3), st.data())
+def test_frames_that_are_dealt_in_parts_are_whole_at_every_join(shape, frames, data):
+    root = laid(shape, frames)
+    outlet, on_link = Outlet(root), {leaf.link: deque() for leaf in links_of(root)}
+    got = {leaf.link: [] for leaf in links_of(root)}
+
+    def note(sent):
+        for leaf, frame in sent:
+            on_link[leaf.link].append(leaf)
+            got[leaf.link].append(frame)
+
+    for number in range(data.draw(st.integers(1, 4))):
+        items = [(number, index) for index in range(data.draw(st.integers(0, 12)))]
+        note(outlet.offer(batch(number, items)))
+        while not outlet.is_clear or (any(on_link.values()) and data.draw(st.booleans())):
+            busy = data.draw(st.sampled_from([link for link in on_link if on_link[link]]))
+            on_link[busy].popleft().credit.taken(1, data.draw(services))
+            if not outlet.is_clear:
+                note(outlet.advance())
+
+        came = [frame for pieces in got.values() for frame in pieces if frame.path[0] == number * 2]
+        completion = Completion()
+        assert [completion.add(frame.path, 1) for frame in came] == [False] * (len(came) - 1) + [
+            True
+        ]
+        assert items_behind(root, came_by(got, number)) == items
+
+    for pieces in got.values():
+        assert [piece.path for piece in pieces] == sorted(piece.path for piece in pieces)
+
+
+def came_by(got, number):
+    """By each link, the items that came of one frame."""
+    return {
+        link: [item for piece in pieces for item in piece.items if piece.path[0] == number * 2]
+        for link, pieces in got.items()
+    }
+
+
+def items_behind(route, came):
+    """What came behind a route, which is the same behind each branch of a replicated fork."""
+    if isinstance(route, LinkOut):
+        return came[route.link]
+    behind = [items_behind(branch, came) for branch in route.branches]
+    if isinstance(route, Balance):
+        return sorted(item for items in behind for item in items)
+    assert all(items == behind[0] for items in behind)
+    return behind[0]
+
+
+@given(st.lists(services, min_size=1, max_size=4), st.integers(1, 40))
+def test_nothing_of_several_items_is_worth_more_to_a_branch_than_may_wait(told, count):
+    branches = links(*[9] * len(told), service=0.0)
+    for leaf, service in zip(branches, told, strict=True):
+        taught(leaf, service)
+    sent = Outlet(Balance(branches, range(len(told)))).offer(batch(0, range(count)))
+
+    for leaf, frame in sent:
+        assert frame.count == 1 or frame.count * leaf.credit.service <= AHEAD_SECONDS
+
+
 def test_a_frame_waits_for_the_first_branch_that_has_room():
     branches = links(1, 1, 1)
     outlet = Outlet(Balance(branches, (0, 1, 2)))
