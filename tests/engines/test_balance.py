@@ -7,7 +7,7 @@ import time
 import pytest
 
 from conveyor import Feed, Processor, Source
-from conveyor.engines.processes.actor import WayInEnd
+from conveyor.engines.processes.way_in import WayInEnd
 from conveyor.flow.batch import Frame
 from conveyor.plan.make import make
 

@@ -28,7 +28,7 @@ from conveyor import (
     UsageError,
 )
 from conveyor.engines import inline
-from conveyor.engines.processes import actor
+from conveyor.engines.processes import sink
 from tests.engines.engines import ENGINES
 
 pytestmark = pytest.mark.quick
@@ -443,13 +443,13 @@ def test_a_run_ends_early_if_and_only_if_more_failed_than_it_may(failing, limit,
 
 
 def test_outputs_that_get_lost_are_told_as_our_bug(on_processes, monkeypatch):
-    take = actor.Sink.take
+    take = sink.Sink.take
 
     def lossy(self):
         items, is_complete = take(self)
         return [item for item in items if item != 3], is_complete
 
-    monkeypatch.setattr(actor.Sink, "take", lossy)
+    monkeypatch.setattr(sink.Sink, "take", lossy)
     with pytest.raises(AccountError, match="a bug in Conveyor") as caught:
         (Feed() >> same).run(range(5), **on_processes)
     assert caught.value.problems == ("output: 4 were given, but 5 came",)

@@ -14,7 +14,8 @@ from random import Random
 from typing import Any
 
 from conveyor import UsageError
-from conveyor.engines.processes.actor import Accounts, StageActor
+from conveyor.engines.processes.accounts import Accounts
+from conveyor.engines.processes.actor import StageActor
 from conveyor.engines.processes.durable import DurableReceiver, DurableSender
 from conveyor.engines.processes.log import Entry
 from conveyor.engines.processes.restartable import RestartableActor

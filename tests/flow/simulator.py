@@ -29,8 +29,13 @@ from conveyor.engines import stage as stage_module
 from conveyor.engines.careful import stage_for
 from conveyor.engines.ended import account
 from conveyor.engines.processes import actor as actor_module
-from conveyor.engines.processes.actor import Accounts, Sink, SourceActor, StageActor, WayInEnd
+from conveyor.engines.processes import source as source_module
+from conveyor.engines.processes.accounts import Accounts
+from conveyor.engines.processes.actor import StageActor
 from conveyor.engines.processes.recorder import Gauge
+from conveyor.engines.processes.sink import Sink
+from conveyor.engines.processes.source import SourceActor
+from conveyor.engines.processes.way_in import WayInEnd
 from conveyor.engines.processes.wire import HEADER, frame_head, frame_of
 from conveyor.engines.stage import Stage
 from conveyor.engines.stats import Stats
@@ -89,6 +94,7 @@ class Chance:
         """Let chance decide, where clocks and constants do otherwise."""
         with (
             patch.object(actor_module, "perf_counter", self.clock),
+            patch.object(source_module, "perf_counter", self.clock),
             patch.object(stage_module, "perf_counter", self.clock),
             patch.object(careful_module, "perf_counter", self.clock),
             patch.object(credit_module, "BYTES", self.bytes),

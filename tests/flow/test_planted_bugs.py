@@ -16,7 +16,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from conveyor import AUTO, AccountError, Feed, Join, Pipe, Processor
 from conveyor.engines import stage
-from conveyor.engines.processes import actor, durable, restartable
+from conveyor.engines.processes import actor, durable, restartable, way_in, way_out
 from conveyor.flow import batch, credit, join, order, progress, route, source
 from conveyor.plan.make import _Planner
 from tests.flow.forks import batches
@@ -49,13 +49,13 @@ def bug(*found_by):
 
 @bug("chain", "simulations")
 def credit_is_given_back_on_arrival(monkeypatch):
-    begin = actor.WayInEnd.__init__
+    begin = way_in.WayInEnd.__init__
 
     def hasty(self, *arguments, **options):
         begin(self, *arguments, **options)
         self._holds = True
 
-    monkeypatch.setattr(actor.WayInEnd, "__init__", hasty)
+    monkeypatch.setattr(way_in.WayInEnd, "__init__", hasty)
 
 
 @bug("credit", "links", "chain", "simulations")
@@ -241,13 +241,13 @@ def copies_are_mixed_inside_of_an_ordered_fork(monkeypatch):
 
 @bug("marking", "simulations")
 def branches_in_one_process_share_the_items(monkeypatch):
-    monkeypatch.setattr(actor.WayOutEnd, "_stays_here", property(lambda self: True))
+    monkeypatch.setattr(way_out.WayOutEnd, "_stays_here", property(lambda self: True))
 
 
 @bug("crowded")
 def a_process_sleeps_though_a_neighbour_got_something(monkeypatch):
     never = property(lambda self: False, lambda self, has_moved: None)
-    monkeypatch.setattr(actor.WayOutEnd, "_has_moved", never, raising=False)
+    monkeypatch.setattr(way_out.WayOutEnd, "_has_moved", never, raising=False)
 
 
 # -- bugs that only a death brings to light --
@@ -300,7 +300,7 @@ def finish_is_asked_again(monkeypatch):
 
 @bug("deaths")
 def ends_that_are_done_are_forgotten(monkeypatch):
-    monkeypatch.setattr(actor.WayInEnd, "resume", lambda self, ends: None)
+    monkeypatch.setattr(way_in.WayInEnd, "resume", lambda self, ends: None)
 
 
 @bug("deaths in order", "simulations")

@@ -27,7 +27,7 @@ from conveyor import log
 from conveyor.engines.counted import Counted
 from conveyor.engines.letters import Failures
 from conveyor.engines.processes import logged
-from conveyor.engines.processes.actor import Accounts, Sink, SourceActor, taken_off
+from conveyor.engines.processes.accounts import Accounts, taken_off
 from conveyor.engines.processes.channel import Poller
 from conveyor.engines.processes.descriptors import close_all, fill_standard_streams
 from conveyor.engines.processes.durable import DurableReceiver, DurableSender
@@ -43,6 +43,8 @@ from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.output import show
 from conveyor.engines.processes.recorder import Gauge, Glance, Reading
 from conveyor.engines.processes.refused import SPARE, need_room, refused
+from conveyor.engines.processes.sink import Sink
+from conveyor.engines.processes.source import SourceActor
 from conveyor.engines.processes.wire import share, ship, unpack_error, unpack_letter
 from conveyor.engines.processes.worker import (
     ASK,

@@ -17,7 +17,7 @@ from conveyor.engines.base import Live, closed_early
 from conveyor.engines.counted import Counted
 from conveyor.engines.ended import account
 from conveyor.engines.letters import Failures
-from conveyor.engines.processes.actor import Accounts
+from conveyor.engines.processes.accounts import Accounts
 from conveyor.engines.processes.cores import physical_cores
 from conveyor.engines.processes.crew import Crew
 from conveyor.engines.processes.knowledge import settled

@@ -23,7 +23,7 @@ from time import monotonic
 from typing import Literal, Protocol
 
 from conveyor import log
-from conveyor.engines.processes.actor import Accounts
+from conveyor.engines.processes.accounts import Accounts
 from conveyor.engines.processes.placing import PlaceWatch
 from conveyor.engines.processes.recorder import Reading
 from conveyor.flow.place import Placement

@@ -8,15 +8,9 @@ from functools import partial
 from typing import Any, Protocol
 
 from conveyor.engines.careful import reloaded
-from conveyor.engines.processes.actor import (
-    Accounts,
-    Coroutine,
-    Recording,
-    Scopes,
-    StageActor,
-    WayOutEnd,
-    _Family,
-)
+from conveyor.engines.processes.accounts import Accounts
+from conveyor.engines.processes.actor import Family, Recording, Scopes, StageActor
+from conveyor.engines.processes.way_out import Coroutine, WayOutEnd
 from conveyor.engines.processes.wire import pack_state, unpack_items, unpack_state
 from conveyor.engines.stage import Again, Batch, Part, Stage
 from conveyor.errors import ConveyorError
@@ -163,12 +157,12 @@ class RestartableActor(StageActor):
 
     def _answer(self, frame: Frame) -> Coroutine:
         current = self._progress.resume(frame.link)
-        family = _Family(frame, self.way_out, current.members)
+        family = Family(frame, self.way_out, current.members)
         yield from self._process(self._stage, frame, family)
         if frame.end:
             yield from self._finish_once(current, frame, family)
 
-    def _finish_once(self, current: Current, frame: Frame, family: _Family) -> Coroutine:
+    def _finish_once(self, current: Current, frame: Frame, family: Family) -> Coroutine:
         if not current.is_finished:
             outputs = list(self._stage.finish())
             current.is_finished = True
@@ -237,7 +231,7 @@ class RestartableActor(StageActor):
             return None
         return {index - first: why for index, why in self._blame[1].items()}
 
-    def _given(self, frame: Frame, family: _Family, part: Part) -> None:
+    def _given(self, frame: Frame, family: Family, part: Part) -> None:
         current = self._progress.resume(frame.link)
         current.taken += part.taken
         current.members = family.members

@@ -20,13 +20,8 @@ from typing import Any, NamedTuple
 from conveyor.dsl.processor import Processor
 from conveyor.engines.careful import stage_for
 from conveyor.engines.letters import DeadLetter
-from conveyor.engines.processes.actor import (
-    Accounts,
-    Coroutine,
-    SourceActor,
-    StageActor,
-    taken_off,
-)
+from conveyor.engines.processes.accounts import Accounts, taken_off
+from conveyor.engines.processes.actor import StageActor
 from conveyor.engines.processes.channel import (
     FrameReceiver,
     FrameSender,
@@ -44,8 +39,10 @@ from conveyor.engines.processes.output import redirect
 from conveyor.engines.processes.recorder import Recorder, WorkMeter
 from conveyor.engines.processes.refused import refused
 from conveyor.engines.processes.restartable import Blame, PackedBlame, RestartableActor
+from conveyor.engines.processes.source import SourceActor
 from conveyor.engines.processes.stacks import listen
 from conveyor.engines.processes.stop import Stopped, StopSignal, ignore_interrupts
+from conveyor.engines.processes.way_out import Coroutine
 from conveyor.engines.processes.wire import (
     loads,
     pack_error,
