@@ -65,8 +65,8 @@ OTHERS = {
 """Private names, by their looks, of what is not ours."""
 
 KNOWN = {
-    ("engines/processes/wire.py", "_root"),
-    ("engines/processes/wire.py", "_function"),
+    ("engines/processes/pickling.py", "_root"),
+    ("engines/processes/culprit.py", "_function"),
 }
 """What engines use of elements that should have a public name."""
 

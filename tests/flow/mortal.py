@@ -17,9 +17,9 @@ from conveyor import UsageError
 from conveyor.engines.processes.accounts import Accounts
 from conveyor.engines.processes.actor import StageActor
 from conveyor.engines.processes.durable import DurableReceiver, DurableSender
+from conveyor.engines.processes.frames import HEADER
 from conveyor.engines.processes.log import Entry
 from conveyor.engines.processes.restartable import RestartableActor
-from conveyor.engines.processes.wire import HEADER
 from conveyor.engines.stats import Stats
 from conveyor.flow.credit import BYTES, FRAMES, Credit
 from conveyor.graph import Graph, ProcessorNode

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from conveyor.engines.processes.descriptors import close_all
-from conveyor.engines.processes.wire import CREDIT, HEADER, frame_head, frame_of
+from conveyor.engines.processes.frames import CREDIT, HEADER, frame_head, frame_of
 from conveyor.flow.batch import Frame
 from conveyor.flow.credit import Due, is_due
 from conveyor.flow.route import LinkOut

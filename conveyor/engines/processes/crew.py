@@ -43,9 +43,10 @@ from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.output import show
 from conveyor.engines.processes.recorder import Gauge, Glance, Reading
 from conveyor.engines.processes.refused import SPARE, need_room, refused
+from conveyor.engines.processes.shipping import share, ship
 from conveyor.engines.processes.sink import Sink
 from conveyor.engines.processes.source import SourceActor
-from conveyor.engines.processes.wire import share, ship, unpack_error, unpack_letter
+from conveyor.engines.processes.wire import unpack_error, unpack_letter
 from conveyor.engines.processes.worker import (
     ASK,
     AT_END,

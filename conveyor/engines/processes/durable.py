@@ -15,8 +15,8 @@ from multiprocessing.connection import Connection
 from typing import cast
 
 from conveyor.engines.processes.channel import Poller
+from conveyor.engines.processes.frames import frame_head, frame_of
 from conveyor.engines.processes.log import Log
-from conveyor.engines.processes.wire import frame_head, frame_of
 from conveyor.flow.batch import Frame
 from conveyor.flow.credit import Due, is_due
 from conveyor.flow.route import LinkOut

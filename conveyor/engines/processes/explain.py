@@ -7,7 +7,7 @@ from typing import Any
 
 from conveyor.engines.processes.cores import physical_cores
 from conveyor.engines.processes.knowledge import settled
-from conveyor.engines.processes.wire import by_value, ship
+from conveyor.engines.processes.shipping import by_value, ship
 from conveyor.errors import NotPicklable
 from conveyor.graph import ForkNode, Graph
 from conveyor.plan import Plan

@@ -17,7 +17,7 @@ import cloudpickle
 
 from conveyor.dsl.processor import Processor
 from conveyor.dsl.wrapped import Wrapped
-from conveyor.engines.processes.wire import Shipper
+from conveyor.engines.processes.pickling import Shipper
 from conveyor.engines.stage import Stage
 from conveyor.graph import Graph
 

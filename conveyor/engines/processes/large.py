@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from conveyor.engines.processes.memory import Memory, Part, Place
-from conveyor.engines.processes.wire import PROTOCOL, Shipper, _Loader, dumps, loads
+from conveyor.engines.processes.pickling import PROTOCOL, Loader, Shipper, dumps, loads
 from conveyor.flow.batch import Frame
 
 LARGE = 64 << 10
@@ -45,7 +45,7 @@ class LargeItems:
     expected: int = 1
 
     def __call__(self, items: list[Any], shared: Collection[type] | None = None) -> Sized:
-        """Pickle items; ``shared`` is as for :func:`conveyor.engines.processes.wire.dumps`."""
+        """Pickle items; ``shared`` is as for :func:`conveyor.engines.processes.pickling.dumps`."""
         if not self.expected:
             data = dumps(items, shared)
             if len(data) < LARGE:
@@ -158,7 +158,7 @@ class Parcel:
 
     def _unpickled(self, stream: Part, buffers: Sequence[Part]) -> Any:
         if self._by_value:
-            return _Loader(io.BytesIO(stream), buffers=buffers).load()
+            return Loader(io.BytesIO(stream), buffers=buffers).load()
         return pickle.loads(stream, buffers=buffers)
 
     def __del__(self) -> None:

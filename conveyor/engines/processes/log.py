@@ -13,8 +13,8 @@ import struct
 from collections import deque
 from typing import NamedTuple
 
+from conveyor.engines.processes.frames import HEADER
 from conveyor.engines.processes.mapping import punch_hole
-from conveyor.engines.processes.wire import HEADER
 
 RING = 1 << 20
 """Bytes of the ring."""

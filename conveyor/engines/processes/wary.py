@@ -19,13 +19,13 @@ from types import BuiltinFunctionType, CellType, CodeType, FunctionType
 from typing import Any, cast
 
 from conveyor.engines.letters import Unloaded
-from conveyor.engines.processes.wire import find_class
+from conveyor.engines.processes.pickling import find_class
 from conveyor.engines.telling import short
 
 _PLAIN = (str, bytes, int, float, type(None), type, FunctionType, BuiltinFunctionType)
 """What is the same whoever refers to it."""
 
-_OURS = ("cloudpickle", "conveyor.engines.processes.wire")
+_OURS = ("cloudpickle", "conveyor.engines.processes.pickling")
 """Where the functions are that build classes and functions which came by value."""
 
 

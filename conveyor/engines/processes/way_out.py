@@ -10,8 +10,9 @@ from conveyor.engines.counters import BLOCKED, BUSY
 from conveyor.engines.processes.accounts import Accounts
 from conveyor.engines.processes.large import LargeItems, Parcel, given
 from conveyor.engines.processes.memory import Memory
+from conveyor.engines.processes.pickling import dumps
 from conveyor.engines.processes.recorder import Gauge
-from conveyor.engines.processes.wire import dumps, pack_items, unpack_items
+from conveyor.engines.processes.wire import pack_items, unpack_items
 from conveyor.engines.tape import Tape
 from conveyor.flow.batch import Frame
 from conveyor.flow.credit import Credit
@@ -64,7 +65,7 @@ class WayOutEnd:
         self.ends: dict[int, Upper] = {}
         self.local: set[int] = set()
         self.shared: frozenset[type] | None = None
-        """See `wire.dumps`: set in the process that starts workers."""
+        """See `pickling.dumps`: set in the process that starts workers."""
         self.weigh: Callable[[int, int], None] | None = None
         self.has_waited = False
         """Whether a frame had to wait for room."""

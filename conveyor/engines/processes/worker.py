@@ -36,20 +36,16 @@ from conveyor.engines.processes.log import Log
 from conveyor.engines.processes.logged import Setup, forward
 from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.output import redirect
+from conveyor.engines.processes.pickling import loads
 from conveyor.engines.processes.recorder import Recorder, WorkMeter
 from conveyor.engines.processes.refused import refused
 from conveyor.engines.processes.restartable import Blame, PackedBlame, RestartableActor
+from conveyor.engines.processes.shipping import take_shared
 from conveyor.engines.processes.source import SourceActor
 from conveyor.engines.processes.stacks import listen
 from conveyor.engines.processes.stop import Stopped, StopSignal, ignore_interrupts
 from conveyor.engines.processes.way_out import Coroutine
-from conveyor.engines.processes.wire import (
-    loads,
-    pack_error,
-    pack_letter,
-    take_shared,
-    unpack_error,
-)
+from conveyor.engines.processes.wire import pack_error, pack_letter, unpack_error
 from conveyor.engines.stage import Stage
 from conveyor.engines.tape import Span
 from conveyor.engines.telling import NO_ITEM, stage_error

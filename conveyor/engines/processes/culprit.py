@@ -1,0 +1,42 @@
+"""What it is in a value that can't be pickled."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from types import FunctionType
+from typing import Any, cast
+
+from conveyor.dsl.wrapped import Wrapped
+from conveyor.engines.processes.pickling import failure
+from conveyor.engines.telling import short
+
+
+def culprit(
+    value: Any, where: str, error: BaseException, depth: int = 8
+) -> tuple[str, BaseException]:
+    """The path to the innermost part that can't be pickled, and why."""
+    if depth:
+        for name, part in _parts(value, where):
+            failed = failure(part)
+            if failed is not None:
+                return culprit(part, name, failed, depth - 1)
+    return where, error
+
+
+def _parts(value: Any, where: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, part in value.items():  # pyright: ignore[reportUnknownVariableType]
+            yield f"{where}[{short(key)}]", part
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for index, part in enumerate(cast("Iterable[Any]", value)):
+            yield f"{where}[{index}]", part
+    elif isinstance(value, FunctionType):
+        used = inspect.getclosurevars(value)
+        for name, part in {**used.globals, **used.nonlocals}.items():
+            yield f"{name!r}, which {value.__qualname__}() uses", part
+    elif isinstance(value, Wrapped):
+        yield from _parts(value._function, where)
+    elif not isinstance(value, type):
+        for name, part in getattr(value, "__dict__", {}).items():
+            yield f"{where}.{name}", part

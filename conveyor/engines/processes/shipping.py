@@ -1,0 +1,114 @@
+"""How processors get to their workers, and the classes that these need before."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Collection, Mapping
+from types import FunctionType
+from typing import Any
+
+from conveyor.dsl.processor import Processor
+from conveyor.dsl.wrapped import IterableSource
+from conveyor.engines.processes.culprit import culprit
+from conveyor.engines.processes.pickling import Shipper, dumps_by_value, is_shareable, loads
+from conveyor.engines.telling import reason
+from conveyor.errors import NotPicklable
+
+
+def ship(
+    processors: Mapping[int, tuple[str, Processor[Any, Any]]],
+) -> tuple[dict[int, bytes], frozenset[type]]:
+    """Pickle processors for their workers.
+
+    Args:
+        processors: for each worker, its stage and its processor.
+
+    Returns:
+        The bytes for each, and the classes of ``__main__`` that all are to get before. In the bytes
+        these stand as their names, for a warm worker loads them again for each run.
+
+    Raises:
+        NotPicklable: naming the attribute that can't travel.
+    """
+    whole = {n: _shipped(stage, one, names_ours=True) for n, (stage, one) in processors.items()}
+    named = {cls for _, shipper in whole.values() for cls in shipper.named}
+    needed = _with_those_needed(named, processors)
+    return {number: data for number, (data, _) in whole.items()}, needed
+
+
+def _with_those_needed(
+    named: Collection[type], processors: Mapping[int, tuple[str, Processor[Any, Any]]]
+) -> frozenset[type]:
+    """Classes of ``__main__``, and those that their methods and bases need."""
+    shipper = Shipper(io.BytesIO())
+    try:
+        shipper.dump(list(named))
+    except Exception as error:
+        for stage, one in processors.values():
+            _shipped(stage, one)  # which tells of whose attribute it is
+        stage = next(stage for stage, _ in processors.values())
+        raise NotPicklable(stage, None, "a class that it needs", reason(error)) from error
+    return frozenset(filter(is_shareable, shipper.classes))
+
+
+def by_value(stage: str, processor: Processor[Any, Any]) -> tuple[int, list[str]]:
+    """How many bytes a processor is for its worker, and what goes by value in them, by name.
+
+    Raises:
+        NotPicklable: naming the attribute that can't travel.
+    """
+    data, shipper = _shipped(stage, processor)
+    classes = [_full_name(cls) for cls in shipper.classes]
+    functions = [_full_name(function) for function in shipper.functions]
+    alone = [f for f in functions if not any(f.startswith(f"{cls}.") for cls in classes)]
+    return len(data), [*dict.fromkeys([*classes, *alone])]
+
+
+def _full_name(named: type | FunctionType) -> str:
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _shipped(
+    stage: str, processor: Processor[Any, Any], *, names_ours: bool = False
+) -> tuple[bytes, Shipper]:
+    stream = io.BytesIO()
+    shipper = Shipper(stream, root=processor, names_ours=names_ours)
+    try:
+        shipper.dump(processor)
+    except Exception as error:
+        where, inner = culprit(processor, "self", error)
+        hint = f"build {where} in setup(), which runs in the worker"
+        if not where.startswith("self"):
+            hint = "write a class, and build it in setup(), which runs in the worker"
+        if isinstance(processor, IterableSource):
+            hint = "use Feed() and give the iterable to run(items); or write a Source that makes it"
+            where = "its iterable"
+        raise NotPicklable(stage, None, where, reason(inner), hint) from error
+    return stream.getvalue(), shipper
+
+
+def share(classes: frozenset[type]) -> bytes:
+    """Pickle the classes of ``__main__`` that all workers of a pipeline are to have."""
+    return dumps_by_value(list(classes))
+
+
+def take_shared(stage: str, data: bytes) -> None:
+    """Put the classes that :func:`share` pickled where a worker finds them by their names.
+
+    Args:
+        stage: a stage of this worker, for errors.
+        data: the classes.
+
+    Raises:
+        NotPicklable: they can't be loaded here.
+    """
+    main = sys.modules["__main__"]
+    try:
+        classes: list[type] = loads(data)
+    except Exception as error:
+        hint = "they were pickled, but can't be built anew in the worker; define them in a module"
+        where = "the classes of __main__ that it needs"
+        raise NotPicklable(stage, None, where, reason(error), hint) from error
+    for cls in classes:
+        setattr(main, cls.__qualname__, cls)
