@@ -11,11 +11,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from conveyor.engines.processes.channel import Poller
 from conveyor.engines.processes.durable import Bell, DurableReceiver, DurableSender
 from conveyor.engines.processes.frames import frame_head, frame_of
 from conveyor.engines.processes.journal import Journal, commits_in
 from conveyor.engines.processes.log import RING, Log, create
+from conveyor.engines.processes.poller import Poller
 from conveyor.flow.batch import Frame
 from conveyor.flow.credit import Credit
 from conveyor.flow.route import LinkOut

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conveyor.engines.processes.channel import FrameReceiver, FrameSender, Poller
+from conveyor.engines.processes.channel import FrameReceiver, FrameSender
+from conveyor.engines.processes.poller import Poller
 from conveyor.flow.batch import Frame, Scope
 from conveyor.flow.credit import FRAMES, Credit
 from conveyor.flow.route import LinkOut

@@ -28,7 +28,6 @@ from conveyor.engines.counted import Counted
 from conveyor.engines.letters import Failures
 from conveyor.engines.processes import logged
 from conveyor.engines.processes.accounts import Accounts, taken_off
-from conveyor.engines.processes.channel import Poller
 from conveyor.engines.processes.descriptors import close_all, fill_standard_streams
 from conveyor.engines.processes.durable import DurableReceiver, DurableSender
 from conveyor.engines.processes.hand import Hand
@@ -41,6 +40,7 @@ from conveyor.engines.processes.meters import Meters
 from conveyor.engines.processes.mover import Mover
 from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.output import show
+from conveyor.engines.processes.poller import Poller
 from conveyor.engines.processes.recorder import Gauge, Glance, Reading
 from conveyor.engines.processes.refused import SPARE, need_room, refused
 from conveyor.engines.processes.shipping import share, ship

@@ -14,9 +14,9 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import cast
 
-from conveyor.engines.processes.channel import Poller
 from conveyor.engines.processes.frames import frame_head, frame_of
 from conveyor.engines.processes.log import Log
+from conveyor.engines.processes.poller import Poller
 from conveyor.flow.batch import Frame
 from conveyor.flow.credit import Due, is_due
 from conveyor.flow.route import LinkOut

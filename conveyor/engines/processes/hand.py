@@ -9,14 +9,15 @@ from contextlib import ExitStack
 from multiprocessing import Pipe
 from typing import Any
 
-from conveyor.engines.processes.channel import MessageEnd, Poller
 from conveyor.engines.processes.descriptors import close_all
 from conveyor.engines.processes.interrupts import interrupts_held
 from conveyor.engines.processes.large import load_copied
 from conveyor.engines.processes.launch import WorkerProcess
 from conveyor.engines.processes.memory import Memory
+from conveyor.engines.processes.message import MessageEnd
 from conveyor.engines.processes.noted import around, is_note
 from conveyor.engines.processes.oom import OomWatch
+from conveyor.engines.processes.poller import Poller
 from conveyor.engines.processes.recorder import Reading, Recorder, create
 from conveyor.engines.processes.refused import SPARE, need_room
 from conveyor.engines.processes.worker import Orders, main

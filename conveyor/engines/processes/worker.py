@@ -22,21 +22,17 @@ from conveyor.engines.careful import stage_for
 from conveyor.engines.letters import DeadLetter
 from conveyor.engines.processes.accounts import Accounts, taken_off
 from conveyor.engines.processes.actor import StageActor
-from conveyor.engines.processes.channel import (
-    FrameReceiver,
-    FrameSender,
-    LocalChannel,
-    MessageEnd,
-    Poller,
-)
+from conveyor.engines.processes.channel import FrameReceiver, FrameSender, LocalChannel
 from conveyor.engines.processes.durable import Bell, DurableReceiver, DurableSender
 from conveyor.engines.processes.journal import Journal
 from conveyor.engines.processes.knowledge import Knowledge
 from conveyor.engines.processes.log import Log
 from conveyor.engines.processes.logged import Setup, forward
 from conveyor.engines.processes.memory import Memory
+from conveyor.engines.processes.message import MessageEnd
 from conveyor.engines.processes.output import redirect
 from conveyor.engines.processes.pickling import loads
+from conveyor.engines.processes.poller import Poller
 from conveyor.engines.processes.recorder import Recorder, WorkMeter
 from conveyor.engines.processes.refused import refused
 from conveyor.engines.processes.restartable import Blame, PackedBlame, RestartableActor

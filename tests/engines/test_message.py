@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from conveyor.engines.processes.channel import MessageEnd, Poller
+from conveyor.engines.processes.message import MessageEnd
+from conveyor.engines.processes.poller import Poller
 
 pytestmark = pytest.mark.quick
 
