@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from typing import Any
 
 from conveyor.dsl.functions import innermost, name_of, shown
@@ -13,7 +14,8 @@ from conveyor.dsl.wrapped import IterableSource, Wrapped
 def label(processor: Processor[Any, Any]) -> str:
     """How a processor is written, without its options."""
     if type(processor).__repr__ is not Processor.__repr__:
-        return repr(processor)
+        with suppress(Exception):  # it may tell of what is not there before the setup
+            return repr(processor)
     return default_label(processor)
 
 

@@ -216,14 +216,22 @@ class Live(ABC, Generic[Out_co]):
             raise UsageError("this pipeline is closed; open a new one")
         if not self._run_lock.acquire(blocking=False):
             raise UsageError("this pipeline is in a run; finish that first, or open another")
+        try:
+            yield from self._under_way(task)
+        finally:
+            self._run_lock.release()
+
+    def _under_way(self, task: _Task) -> Generator[list[Out_co], None, None]:
         self._is_traced = task.trace is not None
         self._dead_letters = task.failures.letters
         began = time.perf_counter_ns()
         self._started = time.perf_counter()
         done = False
         self._given = 0
-        self.watch = None if task.view is None else self._watched_by(task.view, task.items)
+        self.watch = None
         try:
+            if task.view is not None:
+                self.watch = self._watched_by(task.view, task.items)
             with closing(self._batches(task.items, task.failures)) as batches:
                 while (batch := self._next(batches)) is not None:
                     self._given += len(batch)
@@ -244,7 +252,6 @@ class Live(ABC, Generic[Out_co]):
             finally:
                 if not done:
                     self._give_up()
-                self._run_lock.release()
             if task.trace is not None:
                 self._write_trace(task.trace, began, None if left else error)
 

@@ -100,7 +100,7 @@ class Stage:
         self.name = name
         self._make = make
         self._warm = warm
-        self._passes = passes
+        self.passes = passes
         self._kept: dict[str, Any] = {}
         self._first: Processor[Any, Any] | None = None
         self.processor: Processor[Any, Any]
@@ -263,7 +263,7 @@ class Stage:
                 if len(outputs) < len(items):
                     numbered = enumerate(every, first)
                     origins = [index for index, output in numbered if output is not None]
-        except self._passes:
+        except self.passes:
             raise
         except BaseException as error:
             raise stage_error(self.name, items[at[0] - first], error) from error
@@ -402,7 +402,7 @@ class Stage:
         """
         try:
             return function(*arguments)
-        except self._passes:
+        except self.passes:
             raise
         except BaseException as error:
             raise stage_error(self.name, item, error) from error

@@ -23,9 +23,9 @@ _BYTES: tuple[type[Any], ...] = (bytes, bytearray, memoryview)
 
 def short(item: Any) -> str:
     """A short repr of an item for an error; it never fails."""
-    if isinstance(item, _BYTES) and len(item) > _BYTES_SHOWN:
-        return f"{bytes(item[:_BYTES_SHOWN])!r}... ({len(item)} bytes)"
     try:
+        if isinstance(item, _BYTES) and len(item) > _BYTES_SHOWN:
+            return f"{bytes(item[:_BYTES_SHOWN])!r}... ({len(item)} bytes)"
         return _short.repr(item).replace("\n", " ")
     except BaseException:
         return f"<{type(item).__name__} whose repr fails>"

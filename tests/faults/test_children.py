@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
+
 from tests.faults.scripts import Script, run
 from tests.leaks import read_pids
 
@@ -64,6 +66,65 @@ def test_a_forked_process_can_be_ended_at_any_time(tmp_path):
         """,
     )
     assert (ended.out, ended.err) == ("True\n" * 3, "")
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "told"),
+    [
+        ("sys.exit()", 0, ""),
+        ("sys.exit(3)", 3, ""),
+        ("sys.exit('enough')", 1, "enough\n"),
+        ("raise OSError('the end')", 1, "OSError: the end\n"),
+        ("return item", 0, ""),
+    ],
+)
+@pytest.mark.parametrize("options", ["", "on_error='skip'", "retries=2", "restarts=1"])
+def test_a_forked_process_that_comes_out_of_the_function_ends(tmp_path, end, code, told, options):
+    ended = run(
+        tmp_path,
+        f"""
+        def forks(item):
+            if item != 3:
+                return item
+            if pid := os.fork():
+                return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) + 30
+            {end}
+
+        class Forks(Processor):
+            def process(self, item):
+                return forks(item)
+            def teardown(self):
+                if forks(3) != 3:
+                    print("torn down")
+
+        print((Forks().options({options}) >> Processor(note)).run(range(6), ordered=True))
+        """,
+    )
+    assert ended.out == f"torn down\n[0, 1, 2, {30 + code}, 4, 5]\n"
+    assert (ended.err.count(told) == 2 and ended.err.endswith(told)) if told else ended.err == ""
+    assert ended.left == []
+
+
+def test_a_forked_process_may_run_pipelines_of_its_own(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        def runs(item):
+            read, write = os.pipe()
+            if not os.fork():
+                for engine in ("inline", "processes"):
+                    outputs = Processor(abs).run([item], engine=engine)
+                    failed = Processor(len).options(on_error="skip").run([item], engine=engine)
+                    os.write(write, f"{outputs} {failed} ".encode())
+                sys.exit()
+            os.close(write)
+            with open(read) as file:
+                return file.read()
+
+        print(Processor(runs).run([-1]))
+        """,
+    )
+    assert (ended.out, ended.err) == ("['[1] [] [1] [] ']\n", "")
 
 
 def test_a_program_ends_by_ctrl_c(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from types import FunctionType
 from typing import Any, cast
 
@@ -16,8 +17,9 @@ def culprit(
     value: Any, where: str, error: BaseException, depth: int = 8
 ) -> tuple[str, BaseException]:
     """The path to the innermost part that can't be pickled, and why."""
-    if depth:
-        for name, part in _parts(value, where):
+    # To look into it runs code of the user's: a proxy may fail at any question.
+    with suppress(Exception):
+        for name, part in _parts(value, where) if depth else ():
             failed = failure(part)
             if failed is not None:
                 return culprit(part, name, failed, depth - 1)

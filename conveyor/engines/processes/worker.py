@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
@@ -24,6 +25,7 @@ from conveyor.engines.processes.accounts import Accounts, taken_off
 from conveyor.engines.processes.actor import StageActor
 from conveyor.engines.processes.channel import FrameReceiver, FrameSender, LocalChannel
 from conveyor.engines.processes.durable import Bell, DurableReceiver, DurableSender
+from conveyor.engines.processes.forked import EndOfCopy, end_copy
 from conveyor.engines.processes.journal import Journal
 from conveyor.engines.processes.knowledge import Knowledge
 from conveyor.engines.processes.log import Log
@@ -213,6 +215,9 @@ class _Worker:
         self._memory: Memory | None = None
         self._take_off_handlers: Callable[[], None] | None = None
         """What modules that were imported for processors have set up; done before `setup`."""
+        self._is_copy = False
+        """Whether this is no worker, but a process that the user's code has forked in one."""
+        os.register_at_fork(after_in_child=self._become_copy)
         self._control = MessageEnd(control, self._on_message, self._poller)
         while self._orders is None:
             self._poller.wait(None)
@@ -263,6 +268,21 @@ class _Worker:
 
     def run(self) -> None:
         """Set up, work, clear up, say goodbye."""
+        try:
+            self._run()
+        except BaseException as error:
+            if self._is_copy:
+                end_copy(error)
+            raise
+
+    def _become_copy(self) -> None:
+        self._is_copy = True
+        for stage in self._stages:
+            stage.passes = BaseException
+        for actor in self._actors.values():
+            actor.way_out.ends = dict.fromkeys(actor.way_out.ends, EndOfCopy())
+
+    def _run(self) -> None:
         assert self._orders is not None
         os.environ.clear()
         os.environ.update(self._orders.environment)
@@ -283,6 +303,8 @@ class _Worker:
             failed = True
             self._fail(error)
         except (OSError, MemoryError) as error:  # what the user's code raises, has come as ours
+            if self._is_copy:
+                raise
             failed = True
             self._fail(refused(f"the worker of stage {self._name!r} can't go on", error))
         self._teardown(failed=failed)
@@ -302,6 +324,8 @@ class _Worker:
 
     def _say(self, *message: Any) -> None:
         """Send the parent a message, whole, whatever comes."""
+        if self._is_copy:
+            end_copy()
         with self._stop.held():
             self._control.send_now(message)
 
@@ -311,7 +335,8 @@ class _Worker:
             with self._stop.armed():
                 self._say(FAILED, pack_error(error))
                 while not self._stopping:
-                    self._poller.wait(None)
+                    with suppress(ConveyorError):  # what still comes in may be as wrong
+                        self._poller.wait(None)
         except Stopped:
             pass
 
