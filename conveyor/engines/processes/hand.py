@@ -169,7 +169,7 @@ class Hand:
             if stage in self.stages:
                 limit = self.limits[self.stages.index(stage)] or limit
             self._overdue = StageTimeout(stage, item, limit, _KILLED)
-            self.process.send_signal(signal.SIGKILL)
+            self.process.kill()
 
     @property
     def suspects(self) -> tuple[int, Entry, range] | None:

@@ -13,10 +13,11 @@ import os
 import resource
 import select
 import signal
+import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 from multiprocessing import (
     forkserver,
     get_context,
@@ -35,7 +36,7 @@ from typing import Any
 
 from conveyor.engines.processes.descriptors import close_all, fill_standard_streams
 from conveyor.engines.processes.imports import MODULES
-from conveyor.engines.processes.interrupts import interrupts_held
+from conveyor.engines.processes.interrupts import interrupts_held, interrupts_let_in
 from conveyor.engines.processes.refused import no_folder, refused
 from conveyor.engines.processes.vitals import cpu_seconds
 
@@ -53,13 +54,59 @@ class _Server(ForkServer):
         fill_standard_streams()
         _reap()
         _find_a_folder_for_sockets()
+        _see_to_a_spec()
         # First, since the start of this one lets the signal in again.
-        _start_resource_tracker()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            super().ensure_running()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with _not_interactive():
+            _start_resource_tracker()
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                super().ensure_running()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        started: Any = self  # whose descriptor is private
+        _note(started._forkserver_alive_fd)
+
+
+def _see_to_a_spec() -> None:
+    """Let multiprocessing find what it looks for in ``__main__``, which a debugger may empty."""
+    vars(sys.modules["__main__"]).setdefault("__spec__", None)
+
+
+@contextmanager
+def _not_interactive() -> Generator[None, None, None]:
+    """Start helpers that do not read from the terminal at their end, whatever this process does."""
+    before = os.environ.pop(_INTERACTIVE, None)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[_INTERACTIVE] = before
+
+
+_INTERACTIVE = "PYTHONINSPECT"
+
+
+_noted: dict[int, tuple[int, int]] = {}
+"""What our descriptors that stay refer to. Who becomes a daemon closes whatever is open, and may
+open files of its own then."""
+
+
+def _note(fd: int | None) -> None:
+    if fd is not None and fd not in _noted:
+        _noted[fd] = _identity(fd)
+
+
+def _is_ours(fd: int | None) -> bool:
+    """Whether a descriptor is still what it was when it was noted."""
+    try:
+        return fd in _noted and _noted[fd] == _identity(fd)
+    except OSError:
+        return False
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
 
 
 def _start_resource_tracker() -> None:
@@ -68,8 +115,12 @@ def _start_resource_tracker() -> None:
     It would take the core on which the fork server is to start, and it has next to nothing to do.
     """
     tracker: Any = resource_tracker._resource_tracker
+    if tracker._fd in _noted and not _is_ours(tracker._fd):
+        del _noted[tracker._fd]
+        tracker._fd = tracker._pid = None
     is_ours = tracker._pid is None
     resource_tracker.ensure_running()
+    _note(tracker._fd)
     if is_ours and tracker._pid is not None:
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, tracker._pid, _LAST)
@@ -82,6 +133,17 @@ _LAST = 19
 _lock = threading.Lock()
 _servers: dict[int, ForkServer] = {}
 """The fork server of each process, by its id: a bare os.fork() copies what is not its own."""
+
+
+def _leave() -> None:
+    """In a forked process: what another thread held is held by nobody here."""
+    global _lock  # noqa: PLW0603 - nobody has another way to free it
+    _lock = threading.Lock()
+    tracker: Any = resource_tracker._resource_tracker
+    tracker._lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_leave)
 
 
 def fork_server() -> ForkServer:
@@ -183,7 +245,9 @@ def _bury(server: ForkServer, error: Exception) -> None:
             return  # another thread has been here
         del _servers[os.getpid()]
         dead: Any = server  # whose parts are private
-        os.close(dead._forkserver_alive_fd)
+        if _is_ours(dead._forkserver_alive_fd):
+            os.close(dead._forkserver_alive_fd)
+        _noted.pop(dead._forkserver_alive_fd, None)
         with suppress(OSError):
             Path(dead._forkserver_address).unlink()
         _buried.add(dead._forkserver_pid)
@@ -222,6 +286,7 @@ class _Popen(Popen):
     _fds: list[int]
 
     def _launch(self, process_obj: Any) -> None:
+        _see_to_a_spec()
         told = spawn.get_preparation_data(process_obj.name)
         for key in ("init_main_from_path", "init_main_from_name"):
             told.pop(key, None)
@@ -253,22 +318,24 @@ class _Popen(Popen):
     def _begin(self, server: ForkServer, orders: memoryview) -> None:
         """Have the fork server make the process. One that it made in vain ends by itself."""
         fds: list[int] = []
-        try:
-            with interrupts_held():
+        with interrupts_held():
+            try:
                 self.sentinel, writer = server.connect_to_new_process(self._fds)
                 fds.append(self.sentinel)
                 with os.fdopen(writer, "wb") as file:
                     # The worker's `parent_process()` watches the other end of this.
-                    fds.append(os.dup(writer))
+                    self.lifeline = os.dup(writer)
+                    fds.append(self.lifeline)
                     file.write(orders)
-            # That can take long, where there is much to import in the server first.
-            self.pid = read_signed(self.sentinel)
-        except BaseException:
-            close_all(fds)
-            raise
-        started: Any = server  # whose process id is private
-        self.server: int = started._forkserver_pid
-        self.finalizer = util.Finalize(self, close_all, (tuple(fds),))
+                with interrupts_let_in():  # there may be much to import in the server first
+                    _ends(self.sentinel, None)
+                self.pid = read_signed(self.sentinel)
+            except BaseException:
+                close_all(fds)
+                raise
+            started: Any = server  # whose process id is private
+            self.server: int = started._forkserver_pid
+            self.finalizer = util.Finalize(self, close_all, (tuple(fds),))
 
 
 _Usual = get_context("forkserver").Process
@@ -290,7 +357,7 @@ _UNKNOWN = 255
 
 
 def _ends(pidfd: int, seconds: float | None) -> bool:
-    """Whether a process has ended; waits for that up to so long."""
+    """Whether a process has ended, or something can be read; waits for that up to so long."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(None if seconds is None else max(0, seconds * 1000)))
@@ -351,6 +418,19 @@ class WorkerProcess:
         """Send a signal, if the process is still there."""
         with suppress(OSError):
             signal.pidfd_send_signal(self.fd, number)
+
+    def kill(self) -> None:
+        """End the process at once, if it is still there."""
+        try:
+            signal.pidfd_send_signal(self.fd, signal.SIGKILL)
+        except PermissionError:
+            # This process has given up its privileges. The worker is killed, too, where it thinks
+            # that its parent is gone.
+            process: Any = self._process  # whose popen is private
+            with Path(os.devnull).open("rb") as nothing:
+                os.dup2(nothing.fileno(), process._popen.lifeline, inheritable=False)
+        except OSError:
+            pass
 
     def wait(self, seconds: float | None) -> bool:
         """Whether the process has ended; waits for that up to so long."""

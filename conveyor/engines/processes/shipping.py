@@ -11,7 +11,13 @@ from typing import Any
 from conveyor.dsl.processor import Processor
 from conveyor.dsl.wrapped import IterableSource
 from conveyor.engines.processes.culprit import culprit
-from conveyor.engines.processes.pickling import Shipper, dumps_by_value, is_shareable, loads
+from conveyor.engines.processes.pickling import (
+    Shipper,
+    dumps_by_value,
+    failure,
+    is_shareable,
+    loads,
+)
 from conveyor.engines.telling import reason
 from conveyor.errors import NotPicklable
 
@@ -78,6 +84,8 @@ def _shipped(
         shipper.dump(processor)
     except Exception as error:
         where, inner = culprit(processor, "self", error)
+        if inner is error and failure(processor) is None:
+            raise  # it can be pickled: a signal handler has raised meanwhile, for one
         hint = f"build {where} in setup(), which runs in the worker"
         if not where.startswith("self"):
             hint = "write a class, and build it in setup(), which runs in the worker"

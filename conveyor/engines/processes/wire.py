@@ -28,7 +28,7 @@ def pack_items(
     Args:
         stage: whose items they are, for errors.
         items: the items.
-        shared: as for :func:`dumps`.
+        shared: as for :func:`dumps`; in the caller's process, and only there, it is not None.
         pack: what pickles them.
 
     Raises:
@@ -37,10 +37,16 @@ def pack_items(
     try:
         return pack(items, shared)
     except Exception as error:
-        raise _unpicklable_item(stage, items, error) from error
+        found = _unpicklable_item(stage, items, error)
+        if found is None and shared is not None:
+            raise  # a signal handler has raised meanwhile: a limit of time, for one
+        what = f"batch of {len(items)}"
+        raise found or NotPicklable(stage, what, "the batch", reason(error)) from error
 
 
-def _unpicklable_item(stage: str, items: Sequence[Any], error: BaseException) -> NotPicklable:
+def _unpicklable_item(
+    stage: str, items: Sequence[Any], error: BaseException
+) -> NotPicklable | None:
     if isinstance(error, MemoryError):
         where = f"batch of {len(items)}" if len(items) > 1 else short(items[0])
         return NotPicklable(stage, where, "pickling it", reason(error), NO_MEMORY)
@@ -49,7 +55,7 @@ def _unpicklable_item(stage: str, items: Sequence[Any], error: BaseException) ->
         if failed is not None:
             where, inner = culprit(item, "item", failed)
             return NotPicklable(stage, short(item), where, reason(inner), "give on plain data")
-    return NotPicklable(stage, f"batch of {len(items)}", "the batch", reason(error))
+    return None
 
 
 def load(payload: Any) -> Any:
