@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from conveyor import Feed, Join, Pipe, Processor, Source, WorkerDied
-from conveyor.engines.processes import crew, memory
+from conveyor.engines.processes import memory, staff
 from conveyor.testing.leaks import PATIENCE, Snapshot, leaks
 
 BIG = 100_000
@@ -346,7 +346,7 @@ def test_where_the_arena_is_full_items_go_by_the_pipe(monkeypatch, size):
 
 
 def test_where_there_is_no_arena_items_go_by_the_pipe(monkeypatch):
-    monkeypatch.setattr(crew, "create_arena", lambda: None)
+    monkeypatch.setattr(staff, "create_arena", lambda: None)
     assert places((Feed() >> Places()).run(arrays(3))) == [["own"]] * 3
 
 

@@ -13,12 +13,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from time import monotonic, perf_counter
 from typing import Any, Literal, Protocol
@@ -28,24 +25,19 @@ from conveyor.engines.counted import Counted
 from conveyor.engines.letters import Failures
 from conveyor.engines.processes import logged
 from conveyor.engines.processes.accounts import Accounts, taken_off
-from conveyor.engines.processes.descriptors import close_all, fill_standard_streams
 from conveyor.engines.processes.durable import DurableReceiver, DurableSender
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.interrupts import interrupts_held
-from conveyor.engines.processes.kept import Kept
 from conveyor.engines.processes.load import LoadWatch
 from conveyor.engines.processes.log import Log
-from conveyor.engines.processes.memory import KEPT, Memory, create_arena
 from conveyor.engines.processes.meters import Meters
 from conveyor.engines.processes.mover import Mover
-from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.output import show
-from conveyor.engines.processes.poller import Poller
 from conveyor.engines.processes.recorder import Gauge, Glance, Reading
 from conveyor.engines.processes.refused import SPARE, need_room, refused
-from conveyor.engines.processes.shipping import share, ship
 from conveyor.engines.processes.sink import Sink
 from conveyor.engines.processes.source import SourceActor
+from conveyor.engines.processes.staff import End, Staff
 from conveyor.engines.processes.wire import unpack_error, unpack_letter
 from conveyor.engines.processes.worker import (
     ASK,
@@ -70,14 +62,10 @@ from conveyor.engines.processes.worker import (
     STAY,
     STOP,
     TAPED,
-    Links,
-    Move,
-    Orders,
     connect_locally,
     connect_lower,
     connect_upper,
     use,
-    without_processors,
 )
 from conveyor.engines.samples import Sample, Sampler
 from conveyor.engines.tape import Tape
@@ -100,23 +88,6 @@ GOODBYE_GRACE = 5.0
 """Seconds that the process of a worker has to end once it has said goodbye."""
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    """An end of a channel, for the process that it goes to.
-
-    Attributes:
-        channel: its number.
-        is_upper: whether it is the one that sends.
-        connection: the pipe.
-        log: the descriptor of its log; None where it has none.
-    """
-
-    channel: int
-    is_upper: bool
-    connection: Connection
-    log: int | None = None
-
-
 @dataclass(slots=True)
 class _Change:
     """A change of what is attached, under way: there is one at a time.
@@ -134,7 +105,7 @@ class _Change:
     slots: frozenset[int]
     hands: list[Hand]
     channels: Collection[int] = ()
-    ends: Mapping[int, list[_End]] = field(default_factory=dict[int, list[_End]])
+    ends: Mapping[int, list[End]] = field(default_factory=dict[int, list[End]])
     unanswered: set[int] = field(default_factory=set[int])
 
     @property
@@ -167,7 +138,7 @@ class Crew:
     """
 
     def __init__(self, plan: Plan, *, cores: int, warm: bool) -> None:
-        self.plan = plan
+        self.staff = Staff(plan, warm=warm, on_message=self._on_message, on_death=self._on_death)
         self.accounts = Accounts()
         self.watch: Watch | None = None
         """Who looks at the run under way, between batches."""
@@ -177,28 +148,25 @@ class Crew:
         self._fed = self.retired = self._sent_before = 0
         self._is_traced = False
         self.load = LoadWatch(plan, cores)
-        self._poller = Poller()
-        self._hands: dict[int, Hand] = {}
         self._attached: frozenset[int] = frozenset()
         self._change: _Change | None = None
         self._is_ending = self._source_asks = False
         self._error: ConveyorError | None = None
         self._missing_accounts = 0
         self._state: Literal["working", "finishing", "stopping"] = "working"
-        self._ends: set[Connection] = set()
-        self._kept = Kept(plan)
-        self._oom = OomWatch()
         self._own_durable: list[DurableSender | DurableReceiver] = []
         self._reported: dict[int, int] = {}
-        self._warm = warm
-        self.window = 4 * len(plan.workers) + 4
         self._feed: SourceActor | None = None
-        self._memory: Memory | None = None
         self._gauge = Gauge.alone()
         self._build_own()
         self.sampler = Sampler({n: worker.element for n, worker in enumerate(plan.workers)})
         self.mover = Mover(self)
         self.meters = Meters(plan, self._gauge if self._feed else None, self._sink.gauge)
+
+    @property
+    def plan(self) -> Plan:
+        """What runs, with the workers where they are now."""
+        return self.staff.plan
 
     def _build_own(self) -> None:
         first, last = self.plan.workers[0], self.plan.workers[-1]
@@ -207,7 +175,7 @@ class Crew:
             self._feed = SourceActor(
                 first,
                 self.plan.channels,
-                self.window,
+                self.staff.window,
                 stage=None,
                 gauge=self._gauge,
                 may_end=self._feed_may_end,
@@ -215,7 +183,7 @@ class Crew:
                 made=self._made,
                 tape=partial(self._tape, 0),
             )
-            self._feed.wake_on = self._poller.wake_on
+            self._feed.wake_on = self.staff.poller.wake_on
             self._feed.shares = True
 
     def _told(self, accounts: Accounts) -> None:
@@ -242,134 +210,30 @@ class Crew:
         Raises:
             NotPicklable: a processor can't travel; no process has been started then.
         """
-        processors = {
-            number: (worker.element, worker.node.processor)
-            for number, worker in enumerate(self.plan.workers)
-            if worker.node is not None and worker.process != PARENT
-        }
-        self._shipped, classes = ship(processors)
-        fill_standard_streams()
+        classes = self.staff.prepare()
         if self._feed is not None:
             self._feed.way_out.shared = classes
-        self._shared = share(classes)
-        self._lean = without_processors(self.plan)
         self._attached = self.load.first
         try:
             with interrupts_held():
                 self._open_arena()
-            hands = self._hire(self._attached)
+            hands = self.staff.hire(self._attached)
             with interrupts_held():
                 channels = self.plan.channels_with(self._attached)
-                ends = self._lay(channels)
-                self._instruct(hands, self._attached, ends)
+                ends = self.staff.equip(hands, self._attached, channels)
                 self._connect_own(self._attached, channels, ends.pop(PARENT, []))
         except BaseException:
             self.stop(at_once=True)
             raise
 
     def _open_arena(self) -> None:
-        fd = create_arena()
-        if fd is not None:
-            self._memory = Memory(fd, 0)
+        self.staff.open_arena()
+        if self.staff.memory is not None:
             for actor in filter(None, (self._feed, self._sink)):
-                use(self._memory, actor)
-
-    def _hire(self, slots: Collection[int]) -> list[Hand]:
-        """Start the processes of the workers with ``slots`` that are not there."""
-        workers = self.plan.workers
-        wanted = {workers[n].process for n in self.plan.workers_with(slots)} - {PARENT}
-        hands: list[Hand] = []
-        for number in sorted(wanted - set(self._hands)):
-            try:
-                hand = Hand(
-                    self.plan, number, self._poller, self._on_message, self._on_death, oom=self._oom
-                )
-            except BaseException:
-                self._dismiss(hands)
-                raise
-            hand.recorder.is_traced = self._is_traced
-            self._hands[number] = hand
-            hands.append(hand)
-            for worker in hand.workers:
-                self._reported.pop(worker, None)
-            log.debug("process {} runs {}", hand.process.pid, ", ".join(hand.stages))
-        return hands
-
-    def _lay(self, channels: Collection[int]) -> dict[int, list[_End]]:
-        """Make channels, and say what goes to which process."""
-        ends: defaultdict[int, list[_End]] = defaultdict(list)
-        for number in channels:
-            channel = self.plan.channels[number]
-            source = self.plan.workers[channel.source].process
-            target = self.plan.workers[channel.target].process
-            if channel.durable:
-                upper, lower, log_fd = self._kept.channel(number)
-            elif source != target:
-                upper, lower, log_fd = *Pipe(), None
-                self._ends |= {upper, lower}
-            else:
-                continue
-            ends[source].append(_End(number, True, upper, log_fd))  # noqa: FBT003
-            ends[target].append(_End(number, False, lower, log_fd))  # noqa: FBT003
-        return ends
-
-    def _instruct(
-        self, hands: Collection[Hand], slots: frozenset[int], ends: dict[int, list[_End]]
-    ) -> None:
-        """Give new processes their orders and their ends."""
-        environment = dict(os.environ)
-        for hand in hands:
-            own = ends.pop(hand.number, [])
-            orders = Orders(
-                self._lean,
-                hand.number,
-                _links(own, slots),
-                {n: self._shipped[n] for n in hand.workers if n in self._shipped},
-                self._shared,
-                self.window,
-                self._warm,
-                environment,
-                None if self._is_restartable(hand) else self._region(),
-                self._kept.blame(hand.workers),
-                logged.setup(),
-            )
-            memory = None if orders.region is None else self._memory
-            with ExitStack() as undo:
-                undo.callback(close_all, journals := self._kept.journals(hand.workers))
-                given = self._given_away(own)
-                undo.pop_all()
-            hand.instruct(orders, journals, given, memory)
-
-    def _is_restartable(self, hand: Hand) -> bool:
-        return self.plan.workers[hand.workers[0]].restarts > 0
-
-    def _region(self) -> int | None:
-        """A region of the arena for a new process."""
-        if self._memory is None:
-            return None
-        return self._memory.free_region({hand.region for hand in self._hands.values()})
-
-    def _given_away(self, ends: Collection[_End]) -> list[int]:
-        """The descriptors of ends that go to another process.
-
-        Were our copies kept, nobody would see the end of the other side. Of channels that are
-        durable they are, since nobody is to see that.
-        """
-        fds: list[int] = []
-        with ExitStack() as undo:
-            undo.callback(close_all, fds)
-            for end in ends:
-                fds.append(os.dup(end.connection.fileno()))
-                if end.log is not None:
-                    fds.append(os.dup(end.log))
-                else:
-                    end.connection.close()
-                    self._ends.discard(end.connection)
-            undo.pop_all()
-        return fds
+                use(self.staff.memory, actor)
 
     def _connect_own(
-        self, slots: frozenset[int], channels: Collection[int], ends: Collection[_End]
+        self, slots: frozenset[int], channels: Collection[int], ends: Collection[End]
     ) -> None:
         """Connect the feed and the sink to what has come with ``slots``."""
         if self._feed is not None:
@@ -380,18 +244,15 @@ class Crew:
                 connection = Connection(os.dup(connection.fileno()))
                 log_end = Log(os.dup(end.log))
             if end.is_upper:
-                own = connect_upper(self._feed, end.channel, connection, log_end, self._poller)
+                own = connect_upper(self._feed, end.channel, connection, log_end, self.staff.poller)
             else:
-                own = connect_lower(self._sink, end.channel, connection, log_end, self._poller)
+                own = connect_lower(self._sink, end.channel, connection, log_end, self.staff.poller)
             if log_end is not None:
                 self._own_durable.append(own)
         for number in channels:
             channel = self.plan.channels[number]
-            if {self._process(channel.source), self._process(channel.target)} == {PARENT}:
+            if {self.staff.process(channel.source), self.staff.process(channel.target)} == {PARENT}:
                 connect_locally(self._feed, self._sink, number)
-
-    def _process(self, worker: int) -> int:
-        return self.plan.workers[worker].process
 
     # -- what is attached --
 
@@ -429,7 +290,7 @@ class Crew:
         attached = set(self.plan.workers_with(self._attached))
         return [
             hand
-            for hand in self._hands.values()
+            for hand in self.staff.hands.values()
             if not hand.has_left and attached.issuperset(hand.workers)
         ]
 
@@ -445,30 +306,15 @@ class Crew:
 
     def _attach(self, decision: Decision, slots: frozenset[int]) -> None:
         """Start the processes of some branches; they are joined to the others once set up."""
-        hands = self._hire(self._attached | slots)
         channels = sorted(
             set(self.plan.channels_with(self._attached | slots))
             - set(self.plan.channels_with(self._attached))
         )
-        before = set(self._ends)
-        try:
-            ends = self._lay(channels)
-            self._instruct(hands, self._attached | slots, ends)
-        except BaseException:
-            self._dismiss(hands, self._ends - before)
-            raise
-        self._change = _Change(decision, slots, hands, channels, ends)
-
-    def _dismiss(self, hands: Collection[Hand], ends: Collection[Connection] = ()) -> None:
-        """End processes that nobody has been joined to yet, and close what was laid for them."""
+        hands, ends = self.staff.add(self._attached | slots, channels)
         for hand in hands:
-            hand.process.send_signal(signal.SIGKILL)
-            hand.process.wait(None)
-            hand.close()
-            self._hands.pop(hand.number, None)
-        for end in ends:
-            end.close()
-            self._ends.discard(end)
+            for worker in hand.workers:
+                self._reported.pop(worker, None)
+        self._change = _Change(decision, slots, hands, channels, ends)
 
     def _refuse(self, decision: Decision, error: BaseException) -> None:
         """The system refuses what a wider fork needs: it stays as it is."""
@@ -485,12 +331,12 @@ class Crew:
             need_room(SPARE)
         except OSError as error:
             self._change = None
-            self._dismiss(change.hands, [end.connection for end in ends])
+            self.staff.dismiss(change.hands, ends)
             self._refuse(change.decision, error)
             return
         for number, ends in change.ends.items():
             if number != PARENT:
-                self._hands[number].send(_links(ends, change.slots), self._given_away(ends))
+                self.staff.give(number, change.slots, ends)
                 change.unanswered.add(number)
         own = change.ends.get(PARENT, [])
         change.ends = {}
@@ -507,7 +353,7 @@ class Crew:
         self._change = change = _Change(decision, slots, hands)
         for number in self._senders(slots):
             if number != PARENT:
-                self._hands[number].tell(DETACH, slots)
+                self.staff.hands[number].tell(DETACH, slots)
                 change.unanswered.add(number)
             elif self._feed is not None:
                 self._feed.way_out.outlet.detach(slots)
@@ -516,7 +362,7 @@ class Crew:
         """The processes that send into some branches."""
         channels = (self.plan.channels[n] for n in self.plan.channels_with(self._attached))
         return {
-            self._process(channel.source)
+            self.staff.process(channel.source)
             for channel in channels
             if channel.slots & slots and self.plan.workers[channel.source].slot not in slots
         }
@@ -555,7 +401,7 @@ class Crew:
         change = self._change
         if change is None or change.is_attaching or change.unanswered:
             return
-        if not any(hand.number in self._hands for hand in change.hands):
+        if not any(hand.number in self.staff.hands for hand in change.hands):
             self._change = None
 
     def _feed_may_end(self) -> bool:
@@ -574,7 +420,7 @@ class Crew:
         """The source wants to send the end; where it may not yet, it is told once it may."""
         self._source_asks = not self._may_end()
         if not self._source_asks:
-            self._source.tell(END_NOW)
+            self.staff.source.tell(END_NOW)
 
     def _join_if_ready(self) -> None:
         change = self._change
@@ -590,14 +436,14 @@ class Crew:
         if self._feed is not None:
             self._feed.window.is_held = True
         else:
-            self._source.tell(HOLD)
+            self.staff.source.tell(HOLD)
 
     def release(self) -> None:
         """Let the source go on."""
         if self._feed is not None:
             self._feed.window.is_held = False
         else:
-            self._source.tell(RELEASE)
+            self.staff.source.tell(RELEASE)
 
     @property
     def is_feed_held(self) -> bool:
@@ -610,46 +456,39 @@ class Crew:
 
     def work_readings(self) -> dict[int, Reading]:
         """What the gauges show of all workers in processes."""
-        return {n: one for hand in self._hands.values() for n, one in hand.readings().items()}
+        return {n: one for hand in self.staff.hands.values() for n, one in hand.readings().items()}
 
     def ask_all(self) -> set[int]:
         """Ask each process who has to stay in it; the numbers of those that were asked."""
-        for hand in self._hands.values():
+        for hand in self.staff.hands.values():
             hand.tell(ASK)
-        return set(self._hands)
+        return set(self.staff.hands)
 
     def move(self, moves: Mapping[int, int]) -> set[int]:
         """Have workers in other processes from now on; the numbers of those that were told.
 
         Nothing is on any channel. Those of the workers that move are laid anew.
         """
-        before, self.plan = self.plan, self.plan.placed(moves)
-        relaid = self.plan.relaid(before)
-        ends = self._lay(relaid)
-        for hand in self._hands.values():
-            own = ends.pop(hand.number, [])
-            come = {n: self._shipped[n] for n, process in moves.items() if process == hand.number}
-            message = Move(moves, come, _links(own, frozenset()))
-            hand.send(message, self._given_away(own))
+        relaid, own = self.staff.move(moves)
         for number in relaid:
             channel = self.plan.channels[number]
-            if self._feed is not None and self._process(channel.source) == PARENT:
+            if self._feed is not None and self.staff.process(channel.source) == PARENT:
                 self._feed.way_out.loosen(number)
-            if self._process(channel.target) == PARENT:
+            if self.staff.process(channel.target) == PARENT:
                 self._sink.way_in.loosen(number)
-        self._connect_own(frozenset(), relaid, ends.pop(PARENT, []))
-        return set(self._hands)
+        self._connect_own(frozenset(), relaid, own)
+        return set(self.staff.hands)
 
     def moved(self, moves: Mapping[int, int]) -> None:
         """Those who were told have done so: what they count is in other places now."""
         self.sampler.look(monotonic(), self._shown())
-        for hand in self._hands.values():
+        for hand in self.staff.hands.values():
             for number in moves:
                 if number in hand.workers:
                     self.meters.move(hand, number)
                     self.sampler.forget(number)
                     self._reported.pop(number, None)
-        for hand in self._hands.values():
+        for hand in self.staff.hands.values():
             hand.host(self.plan)
 
     # -- a run --
@@ -660,10 +499,9 @@ class Crew:
         self.retired = 0
         self._failures = failures
         self._is_traced = is_traced
-        self._kept.begin()
-        self._revive(self._kept.dead)
-        for hand in self._hands.values():
-            hand.recorder.is_traced = is_traced
+        self.staff.kept.begin()
+        self._revive(self.staff.kept.dead)
+        self.staff.trace(is_traced)
         self._is_ending = self._source_asks = False
         feeds = self._feed is not None
         self._missing_accounts = sum(len(hand.workers) for hand in self._joined()) + feeds
@@ -671,15 +509,15 @@ class Crew:
         if self.plan.scaled:
             self.load.begin(monotonic(), self._readings())
         self._sink.begin(self._tape(len(self.plan.workers) - 1))
-        self.meters.begin(self._hands.values())
+        self.meters.begin(self.staff.hands.values())
         self.sampler.begin(monotonic(), self.meters.glances())
         if self.stalls is not None:
             self.stalls.begin()
         if self._feed is not None:
             self._feed.begin(items)
         else:
-            self._sent_before = self._source.recorder.gauge(0).read().batches
-            self._source.tell(GO)
+            self._sent_before = self.staff.source.recorder.gauge(0).read().batches
+            self.staff.source.tell(GO)
         self.mover.begin()
 
     @property
@@ -687,7 +525,7 @@ class Crew:
         """How many batches have gone into the run and have not come out, whole, at its end."""
         if self._feed is not None:
             return self._feed.window.sent - self._feed.window.retired
-        sent = self._source.recorder.gauge(0).read().batches - self._sent_before
+        sent = self.staff.source.recorder.gauge(0).read().batches - self._sent_before
         return max(0, sent - self.retired)
 
     def _retire(self) -> None:
@@ -696,12 +534,7 @@ class Crew:
         if self._feed is not None:
             self._feed.window.retired += 1
         else:
-            self._source.tell(RETIRED, 1)
-
-    @property
-    def _source(self) -> Hand:
-        """The process of the source, where the items are not the caller's."""
-        return self._hands[self._process(0)]
+            self.staff.source.tell(RETIRED, 1)
 
     def fail(self, error: ConveyorError) -> None:
         """Let the run that is at work end with an error, within `SEEN_SECONDS`: from any thread."""
@@ -729,13 +562,13 @@ class Crew:
                 if sink.has_ended:
                     sink.way_in.account(self.accounts)
             progress = feed is not None and next(feed.coroutine)
-            if not progress or self._poller.is_writing or steps % LOOK == 0:
+            if not progress or self.staff.poller.is_writing or steps % LOOK == 0:
                 self._serve(progress or self._is_done or bool(sink.way_in.ready))
         self.mover.end()
 
     def counted(self) -> list[Counted]:
         """What all workers have counted since the run began."""
-        return self.meters.read(self._hands.values())
+        return self.meters.read(self.staff.hands.values())
 
     def measured(self) -> tuple[list[Counted], Sequence[Sample]]:
         """The same at the end of the run, and how it went over the time."""
@@ -745,12 +578,11 @@ class Crew:
     @property
     def restarts(self) -> dict[str, int]:
         """How often workers were started again in this run, by the stages that had work."""
-        return dict(self._kept.restarted)
+        return dict(self.staff.kept.restarted)
 
     def trim(self) -> None:
         """Give back the memory for large items that a next run would not need at once."""
-        if self._memory is not None:
-            self._memory.trim(KEPT)
+        self.staff.trim()
 
     @property
     def _is_done(self) -> bool:
@@ -762,7 +594,7 @@ class Crew:
         if self.sampler.patience(now) <= 0:
             self.sampler.look(now, self._shown())
         try:
-            self._poller.wait(0 if is_busy else self._patience())
+            self.staff.poller.wait(0 if is_busy else self._patience())
         except (OSError, MemoryError) as error:
             raise refused("the run can't go on", error) from error
         if self._error is not None:
@@ -773,8 +605,8 @@ class Crew:
             self.stalls.look(now)
         self._follow_load()
         self.mover.look()
-        if self._kept.dead:
-            self._revive(self._kept.due(monotonic()))
+        if self.staff.kept.dead:
+            self._revive(self.staff.kept.due(monotonic()))
         for hand in self._timed():
             hand.end_if_overdue()
 
@@ -784,7 +616,7 @@ class Crew:
         patience = min(SEEN_SECONDS, self.sampler.patience(now))
         if not self._is_settled:
             patience = min(patience, self.load.patience(now))
-        if self._kept.dead or any(self._timed()):
+        if self.staff.kept.dead or any(self._timed()):
             patience = min(patience, LOOK_SECONDS)
         if self.stalls is not None:
             patience = min(patience, self.stalls.patience(now))
@@ -794,7 +626,7 @@ class Crew:
 
     def _timed(self) -> Iterator[Hand]:
         """The processes in which an item may be overdue."""
-        return (hand for hand in self._hands.values() if hand.is_timed)
+        return (hand for hand in self.staff.hands.values() if hand.is_timed)
 
     # -- news --
 
@@ -849,10 +681,10 @@ class Crew:
 
     def _on_dropped(self, packed: bytes, letter: bytes | None, key: tuple[int, ...] | None) -> None:
         """An item has failed for good, and the run goes on as long as it bears that."""
-        if not self._kept.is_new(key):
+        if not self.staff.kept.is_new(key):
             return
         error = unpack_error(packed)
-        items = self._fed if self._feed is not None else self._source.recorder.made
+        items = self._fed if self._feed is not None else self.staff.source.recorder.made
         try:
             dead = None if letter is None else unpack_letter(letter, error)
         except ConveyorError as failed:
@@ -866,7 +698,7 @@ class Crew:
             return
         if not (hand.has_left and hand.has_taken_leave):
             error = hand.died()
-            if self._state == "finishing" and self._is_restartable(hand):
+            if self._state == "finishing" and self.staff.is_restartable(hand):
                 log.warning("{}; all its work was done", error)
                 return
             if self._state == "working" and self._error is None and self._may_revive(hand, error):
@@ -874,17 +706,17 @@ class Crew:
             self._error = self._error or error
             return
         log.debug("process {} has left", hand.process.pid)
-        del self._hands[hand.number]
+        self.staff.remove(hand)
         self.meters.leave(hand)
         hand.close()
         self._end_detaching()
 
     def _may_revive(self, hand: Hand, error: WorkerDied | StageTimeout) -> bool:
         """Bury a worker process that has died, if another one is to take its place."""
-        if not self._kept.bury(hand, error, monotonic()):
+        if not self.staff.kept.bury(hand, error, monotonic()):
             return False
         log.warning("{}; it is started again, in place of process {}", error, hand.process.pid)
-        del self._hands[hand.number]
+        self.staff.remove(hand)
         return True
 
     def _revive(self, dead: Collection[Hand]) -> None:
@@ -893,30 +725,14 @@ class Crew:
             try:
                 self._replace(before)
             except (OSError, MemoryError, EOFError) as error:
-                raise self._kept.not_revived(before, error) from error
+                raise self.staff.kept.not_revived(before, error) from error
 
     def _replace(self, before: Hand) -> None:
         """Start a process in place of one that died."""
-        hand = Hand(
-            self.plan,
-            before.number,
-            self._poller,
-            self._on_message,
-            self._on_death,
-            oom=self._oom,
-            before=before,
-        )
-        self._hands[hand.number] = hand
-        log.debug("process {} takes the place of {}", hand.process.pid, before.process.pid)
+        hand = self.staff.replace(before)
         self.meters.inherit(hand, before)
-        mine = [
-            number
-            for number, channel in enumerate(self.plan.channels)
-            if hand.number in (self._process(channel.source), self._process(channel.target))
-        ]
-        ends = {hand.number: self._lay(mine)[hand.number]}
-        self._instruct([hand], self._attached, ends)
-        self._kept.revived(before)
+        self.staff.restore(hand, self._attached)
+        self.staff.kept.revived(before)
 
     # -- the end --
 
@@ -928,16 +744,16 @@ class Crew:
         """
         self._state = "finishing"
         joined = self._joined()
-        for hand in self._hands.values():
+        for hand in self.staff.hands.values():
             hand.tell(STOP)
             if hand not in joined:
                 # It has nothing to clear up but its own setup, which may take long yet.
                 hand.process.send_signal(signal.SIGTERM)
-        while not all(hand.has_taken_leave for hand in self._alive()):
-            self._poller.wait(None)
+        while not all(hand.has_taken_leave for hand in self.staff.alive):
+            self.staff.poller.wait(None)
         # What is left in them now are threads that the user's code did not end. They see to
         # that themselves, where they still can.
-        self._wait_for_all(GOODBYE_GRACE)
+        self.staff.wait_for_all(GOODBYE_GRACE)
         self._end_now()
         if self._error is not None:
             raise self._error
@@ -947,41 +763,16 @@ class Crew:
         self._state = "stopping"
         try:
             if not at_once:
-                for hand in self._hands.values():
+                for hand in self.staff.hands.values():
                     hand.tell(STOP)
                     hand.process.send_signal(signal.SIGTERM)
-                self._wait_for_all(GRACE)
+                self.staff.wait_for_all(GRACE)
         finally:
             self._end_now()
 
-    def _alive(self) -> list[Hand]:
-        return [hand for hand in self._hands.values() if self._poller.serves(hand)]
-
-    def _wait_for_all(self, seconds: float) -> None:
-        until = monotonic() + seconds
-        while self._alive() and (left := until - monotonic()) > 0:
-            self._poller.wait(left)
-
     def _end_now(self) -> None:
-        for hand in self._hands.values():
-            hand.process.send_signal(signal.SIGKILL)
-        while self._hands:
-            hand = next(reversed(self._hands.values()))
-            hand.process.wait(None)
-            # First, for where this is interrupted it is done once more.
-            del self._hands[hand.number]
-            hand.close()
-        for end in self._ends:
-            end.close()
-        self._ends.clear()
+        self.staff.kill()
         for own in self._own_durable:
             own.close()
         self._own_durable.clear()
-        self._kept.close()
-        if self._memory is not None:
-            self._memory.close()
-            self._memory = None
-
-
-def _links(ends: Collection[_End], slots: frozenset[int]) -> Links:
-    return Links([(end.channel, end.is_upper) for end in ends], slots)
+        self.staff.close()

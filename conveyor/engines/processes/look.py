@@ -71,17 +71,17 @@ def remember(crew: Crew) -> None:
 
 def pipelines() -> list[list[Sight]]:
     """What is to be seen of each pipeline whose workers live."""
-    return [sights(crew) for crew in list(_crews) if crew._hands]
+    return [sights(crew) for crew in list(_crews) if crew.staff.hands]
 
 
 def all_stacks() -> dict[int, str]:
     """The stacks of all workers that tell them, by their process ids."""
-    return _stacks([hand for crew in list(_crews) for hand in crew._hands.values()])
+    return _stacks([hand for crew in list(_crews) for hand in crew.staff.hands.values()])
 
 
 def stacks(crew: Crew) -> dict[int, str]:
     """The stacks of the workers of one pipeline, by their process ids, where they tell them."""
-    return _stacks(list(crew._hands.values()))
+    return _stacks(list(crew.staff.hands.values()))
 
 
 def sights(crew: Crew) -> list[Sight]:
@@ -107,7 +107,7 @@ def _stacks(hands: list[Hand]) -> dict[int, str]:
 def _sights(crew: Crew) -> Iterator[Sight]:
     for number in crew.plan.workers_with(crew._attached):
         worker = crew.plan.workers[number]
-        hand = crew._hands.get(worker.process)
+        hand = crew.staff.hands.get(worker.process)
         if hand is not None:
             with suppress(ValueError):  # its recorder has been closed: it has just ended
                 yield _of_process(crew, number, hand)
@@ -147,7 +147,7 @@ def _sight(
 def _why(crew: Crew, state: State) -> str | None:
     """Why what begins the pipeline waits, where that is for no other worker."""
     feed = crew._feed
-    if state == "blocked" and crew.under_way >= crew.window:
+    if state == "blocked" and crew.under_way >= crew.staff.window:
         return f"{crew.under_way} batches are under way, and no more may be"
     if state == "starved" and feed is not None:
         return "it waits for the caller's items" if feed.awaits_items else "it has given all items"

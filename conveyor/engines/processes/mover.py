@@ -33,10 +33,14 @@ from conveyor.plan import Plan
 class Moved(Protocol):
     """What the mover asks of a crew."""
 
-    plan: Plan
     accounts: Accounts
     retired: int
     """The batches of this run that have gone all the way."""
+
+    @property
+    def plan(self) -> Plan:
+        """What runs, with the workers where they are now."""
+        ...
 
     def hold(self) -> None:
         """Let the source send nothing more for now."""

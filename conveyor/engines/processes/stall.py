@@ -74,7 +74,7 @@ class StallWatch:
         marks, is_due = self._marks, _is_due(self._crew)
         if not is_due or marks != before:  # then it does not matter who computes
             return Look(marks, is_due)
-        hands = self._crew._hands.values()
+        hands = self._crew.staff.hands.values()
         at_work = (hand.process.pid for hand in hands if _is_at_work(hand))
         return Look(
             marks,
@@ -118,7 +118,8 @@ def _marks(crew: Crew) -> Hashable:
     feed = crew._feed
     return (
         tuple(
-            (hand.process.pid, hand.is_ready, hand.recorder.pulse) for hand in crew._hands.values()
+            (hand.process.pid, hand.is_ready, hand.recorder.pulse)
+            for hand in crew.staff.hands.values()
         ),
         None if feed is None else (feed.window.sent, feed.window.retired),
         crew._sink.gauge.read().batches,
@@ -131,7 +132,7 @@ def _is_due(crew: Crew) -> bool:
     feed = crew._feed
     if feed is not None:
         return not (feed.awaits_items and feed.window.is_idle)
-    source = crew._source
+    source = crew.staff.source
     makes_items = source.recorder.gauge(0).state[0] == BUSY
     return not makes_items or crew.under_way > 0 or condition(source.process.pid) == STOPPED
 
