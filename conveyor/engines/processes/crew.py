@@ -11,12 +11,9 @@ on how many ends there will be.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from multiprocessing.connection import Connection
 from time import monotonic, perf_counter
 from typing import Any, Literal, Protocol
 
@@ -24,19 +21,17 @@ from conveyor import log
 from conveyor.engines.counted import Counted
 from conveyor.engines.letters import Failures
 from conveyor.engines.processes import logged
-from conveyor.engines.processes.accounts import Accounts, taken_off
-from conveyor.engines.processes.durable import DurableReceiver, DurableSender
+from conveyor.engines.processes.accounts import Accounts
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.interrupts import interrupts_held
 from conveyor.engines.processes.load import LoadWatch
-from conveyor.engines.processes.log import Log
 from conveyor.engines.processes.meters import Meters
 from conveyor.engines.processes.mover import Mover
+from conveyor.engines.processes.origin import origin_of
 from conveyor.engines.processes.output import show
-from conveyor.engines.processes.recorder import Gauge, Glance, Reading
+from conveyor.engines.processes.own_ends import OwnEnds
+from conveyor.engines.processes.recorder import Glance, Reading
 from conveyor.engines.processes.refused import SPARE, need_room, refused
-from conveyor.engines.processes.sink import Sink
-from conveyor.engines.processes.source import SourceActor
 from conveyor.engines.processes.staff import End, Staff
 from conveyor.engines.processes.wire import unpack_error, unpack_letter
 from conveyor.engines.processes.worker import (
@@ -48,24 +43,16 @@ from conveyor.engines.processes.worker import (
     DROPPED,
     END_NOW,
     FAILED,
-    GO,
     GOODBYE,
     HELD,
-    HOLD,
     LOGGED,
     LOOK,
     MOVED,
     PRINTED,
     READY,
-    RELEASE,
-    RETIRED,
     STAY,
     STOP,
     TAPED,
-    connect_locally,
-    connect_lower,
-    connect_upper,
-    use,
 )
 from conveyor.engines.samples import Sample, Sampler
 from conveyor.engines.tape import Tape
@@ -145,8 +132,6 @@ class Crew:
         self.stalls: Stalls | None = None
         """Who looks whether anything moves in the run under way."""
         self._failures = Failures()
-        self._fed = self.retired = self._sent_before = 0
-        self._is_traced = False
         self.load = LoadWatch(plan, cores)
         self._attached: frozenset[int] = frozenset()
         self._change: _Change | None = None
@@ -154,53 +139,26 @@ class Crew:
         self._error: ConveyorError | None = None
         self._missing_accounts = 0
         self._state: Literal["working", "finishing", "stopping"] = "working"
-        self._own_durable: list[DurableSender | DurableReceiver] = []
         self._reported: dict[int, int] = {}
-        self._feed: SourceActor | None = None
-        self._gauge = Gauge.alone()
-        self._build_own()
+        self.own = OwnEnds(self.staff, may_end=self._feed_may_end, told=self._told)
+        self.origin = origin_of(self.own, self.staff)
         self.sampler = Sampler({n: worker.element for n, worker in enumerate(plan.workers)})
         self.mover = Mover(self)
-        self.meters = Meters(plan, self._gauge if self._feed else None, self._sink.gauge)
+        self.meters = Meters(plan, self.own.gauge if self.own.feed else None, self.own.sink.gauge)
 
     @property
     def plan(self) -> Plan:
         """What runs, with the workers where they are now."""
         return self.staff.plan
 
-    def _build_own(self) -> None:
-        first, last = self.plan.workers[0], self.plan.workers[-1]
-        self._sink = Sink(last, self.plan.channels)
-        if first.kind == "feed":
-            self._feed = SourceActor(
-                first,
-                self.plan.channels,
-                self.staff.window,
-                stage=None,
-                gauge=self._gauge,
-                may_end=self._feed_may_end,
-                told=self._told,
-                made=self._made,
-                tape=partial(self._tape, 0),
-            )
-            self._feed.wake_on = self.staff.poller.wake_on
-            self._feed.shares = True
-
     def _told(self, accounts: Accounts) -> None:
         self.accounts.add(accounts)
         self._missing_accounts -= 1
 
-    def _made(self, items: int) -> None:
-        self._fed = items
-
-    def _tape(self, worker: int) -> Tape | None:
-        return Tape(worker) if self._is_traced else None
-
     @property
     def tapes(self) -> list[Tape]:
         """What is known of what each worker did in the last run, where that was traced."""
-        own = [] if self._feed is None else taken_off(self._feed)
-        return [*self.accounts.tapes, *own, *taken_off(self._sink)]
+        return [*self.accounts.tapes, *self.own.tapes()]
 
     # -- start --
 
@@ -210,9 +168,7 @@ class Crew:
         Raises:
             NotPicklable: a processor can't travel; no process has been started then.
         """
-        classes = self.staff.prepare()
-        if self._feed is not None:
-            self._feed.way_out.shared = classes
+        self.own.share(self.staff.prepare())
         self._attached = self.load.first
         try:
             with interrupts_held():
@@ -221,7 +177,7 @@ class Crew:
             with interrupts_held():
                 channels = self.plan.channels_with(self._attached)
                 ends = self.staff.equip(hands, self._attached, channels)
-                self._connect_own(self._attached, channels, ends.pop(PARENT, []))
+                self.own.connect(self._attached, channels, ends.pop(PARENT, []))
         except BaseException:
             self.stop(at_once=True)
             raise
@@ -229,30 +185,7 @@ class Crew:
     def _open_arena(self) -> None:
         self.staff.open_arena()
         if self.staff.memory is not None:
-            for actor in filter(None, (self._feed, self._sink)):
-                use(self.staff.memory, actor)
-
-    def _connect_own(
-        self, slots: frozenset[int], channels: Collection[int], ends: Collection[End]
-    ) -> None:
-        """Connect the feed and the sink to what has come with ``slots``."""
-        if self._feed is not None:
-            self._feed.way_out.outlet.attach(slots)
-        for end in ends:
-            connection, log_end = end.connection, None
-            if end.log is not None:
-                connection = Connection(os.dup(connection.fileno()))
-                log_end = Log(os.dup(end.log))
-            if end.is_upper:
-                own = connect_upper(self._feed, end.channel, connection, log_end, self.staff.poller)
-            else:
-                own = connect_lower(self._sink, end.channel, connection, log_end, self.staff.poller)
-            if log_end is not None:
-                self._own_durable.append(own)
-        for number in channels:
-            channel = self.plan.channels[number]
-            if {self.staff.process(channel.source), self.staff.process(channel.target)} == {PARENT}:
-                connect_locally(self._feed, self._sink, number)
+            self.own.use(self.staff.memory)
 
     # -- what is attached --
 
@@ -276,8 +209,8 @@ class Crew:
     def _readings(self) -> dict[int, Reading]:
         """What the gauges of all workers show that are attached."""
         readings = {n: one for hand in self._joined() for n, one in hand.readings().items()}
-        if self._feed is not None:
-            readings[0] = self._gauge.read()
+        if self.own.feed is not None:
+            readings[0] = self.own.gauge.read()
         return readings
 
     def _shown(self) -> dict[int, Glance]:
@@ -340,7 +273,7 @@ class Crew:
                 change.unanswered.add(number)
         own = change.ends.get(PARENT, [])
         change.ends = {}
-        self._connect_own(change.slots, change.channels, own)
+        self.own.connect(change.slots, change.channels, own)
         self._on_answer(change)
 
     def _detach(self, decision: Decision, slots: frozenset[int]) -> None:
@@ -355,8 +288,8 @@ class Crew:
             if number != PARENT:
                 self.staff.hands[number].tell(DETACH, slots)
                 change.unanswered.add(number)
-            elif self._feed is not None:
-                self._feed.way_out.outlet.detach(slots)
+            else:
+                self.own.detach(slots)
 
     def _senders(self, slots: frozenset[int]) -> set[int]:
         """The processes that send into some branches."""
@@ -406,8 +339,9 @@ class Crew:
 
     def _feed_may_end(self) -> bool:
         """Whether the feed may send the end: late, since forks can follow the load until then."""
-        assert self._feed is not None
-        return not self.plan.scaled or (self._feed.window.is_idle and self._may_end())
+        feed = self.own.feed
+        assert feed is not None
+        return not self.plan.scaled or (feed.window.is_idle and self._may_end())
 
     def _may_end(self) -> bool:
         """Whether the end of the stream may come: what is attached stays as it is from then on."""
@@ -431,28 +365,23 @@ class Crew:
 
     # -- where workers are --
 
+    @property
+    def retired(self) -> int:
+        """The batches of this run that have gone all the way."""
+        return self.origin.retired
+
     def hold(self) -> None:
         """Let the source send nothing more for now."""
-        if self._feed is not None:
-            self._feed.window.is_held = True
-        else:
-            self.staff.source.tell(HOLD)
+        self.origin.hold()
 
     def release(self) -> None:
         """Let the source go on."""
-        if self._feed is not None:
-            self._feed.window.is_held = False
-        else:
-            self.staff.source.tell(RELEASE)
+        self.origin.release()
 
     @property
     def is_feed_held(self) -> bool:
-        """Whether the items are the caller's, and nothing is under way. A source tells it.
-
-        Not where the end of the stream has been sent: then the run is over before it is held.
-        """
-        feed = self._feed
-        return feed is not None and feed.is_running and feed.window.is_idle
+        """Whether the items are the caller's, and nothing is under way. A source tells it."""
+        return self.origin.is_seen_idle
 
     def work_readings(self) -> dict[int, Reading]:
         """What the gauges show of all workers in processes."""
@@ -470,13 +399,8 @@ class Crew:
         Nothing is on any channel. Those of the workers that move are laid anew.
         """
         relaid, own = self.staff.move(moves)
-        for number in relaid:
-            channel = self.plan.channels[number]
-            if self._feed is not None and self.staff.process(channel.source) == PARENT:
-                self._feed.way_out.loosen(number)
-            if self.staff.process(channel.target) == PARENT:
-                self._sink.way_in.loosen(number)
-        self._connect_own(frozenset(), relaid, own)
+        self.own.loosen(relaid)
+        self.own.connect(frozenset(), relaid, own)
         return set(self.staff.hands)
 
     def moved(self, moves: Mapping[int, int]) -> None:
@@ -496,45 +420,23 @@ class Crew:
     def begin(self, items: Iterator[Any], failures: Failures, *, is_traced: bool) -> None:
         """Begin a run."""
         self.accounts = Accounts()
-        self.retired = 0
         self._failures = failures
-        self._is_traced = is_traced
         self.staff.kept.begin()
         self._revive(self.staff.kept.dead)
         self.staff.trace(is_traced)
         self._is_ending = self._source_asks = False
-        feeds = self._feed is not None
+        feeds = self.own.feed is not None
         self._missing_accounts = sum(len(hand.workers) for hand in self._joined()) + feeds
         self._join_if_ready()
         if self.plan.scaled:
             self.load.begin(monotonic(), self._readings())
-        self._sink.begin(self._tape(len(self.plan.workers) - 1))
+        self.own.begin(is_traced=is_traced)
         self.meters.begin(self.staff.hands.values())
         self.sampler.begin(monotonic(), self.meters.glances())
         if self.stalls is not None:
             self.stalls.begin()
-        if self._feed is not None:
-            self._feed.begin(items)
-        else:
-            self._sent_before = self.staff.source.recorder.gauge(0).read().batches
-            self.staff.source.tell(GO)
+        self.origin.begin(items)
         self.mover.begin()
-
-    @property
-    def under_way(self) -> int:
-        """How many batches have gone into the run and have not come out, whole, at its end."""
-        if self._feed is not None:
-            return self._feed.window.sent - self._feed.window.retired
-        sent = self.staff.source.recorder.gauge(0).read().batches - self._sent_before
-        return max(0, sent - self.retired)
-
-    def _retire(self) -> None:
-        """Tell the source that the consumer has taken a whole batch."""
-        self.retired += 1
-        if self._feed is not None:
-            self._feed.window.retired += 1
-        else:
-            self.staff.source.tell(RETIRED, 1)
 
     def fail(self, error: ConveyorError) -> None:
         """Let the run that is at work end with an error, within `SEEN_SECONDS`: from any thread."""
@@ -547,7 +449,7 @@ class Crew:
 
     def outputs(self) -> Iterator[list[Any]]:
         """The outputs of the run, a frame at a time, as the consumer asks for them."""
-        sink, feed = self._sink, self._feed
+        sink, feed = self.own.sink, self.own.feed
         steps = 0
         while not self._is_done:
             steps += 1
@@ -558,7 +460,7 @@ class Crew:
                     yield items
                     sink.consumed(len(items), perf_counter() - started)
                 if is_complete:
-                    self._retire()
+                    self.origin.retire()
                 if sink.has_ended:
                     sink.way_in.account(self.accounts)
             progress = feed is not None and next(feed.coroutine)
@@ -586,7 +488,7 @@ class Crew:
 
     @property
     def _is_done(self) -> bool:
-        return self._sink.has_ended and self._missing_accounts == 0
+        return self.own.sink.has_ended and self._missing_accounts == 0
 
     def _serve(self, is_busy: bool) -> None:  # noqa: FBT001
         """Let everything that is ready go on, wait for it if need be, and raise what went wrong."""
@@ -684,7 +586,7 @@ class Crew:
         if not self.staff.kept.is_new(key):
             return
         error = unpack_error(packed)
-        items = self._fed if self._feed is not None else self.staff.source.recorder.made
+        items = self.origin.made
         try:
             dead = None if letter is None else unpack_letter(letter, error)
         except ConveyorError as failed:
@@ -772,7 +674,5 @@ class Crew:
 
     def _end_now(self) -> None:
         self.staff.kill()
-        for own in self._own_durable:
-            own.close()
-        self._own_durable.clear()
+        self.own.close()
         self.staff.close()

@@ -112,7 +112,7 @@ def _sights(crew: Crew) -> Iterator[Sight]:
             with suppress(ValueError):  # its recorder has been closed: it has just ended
                 yield _of_process(crew, number, hand)
         elif worker.kind == "feed":
-            yield _sight(crew, number, crew._gauge)
+            yield _sight(crew, number, crew.own.gauge)
         elif worker.kind == "sink":
             before = _waits_for(crew, number, "starved")
             yield Sight(worker.name, worker.element, None, "starved", None, None, before)
@@ -146,9 +146,9 @@ def _sight(
 
 def _why(crew: Crew, state: State) -> str | None:
     """Why what begins the pipeline waits, where that is for no other worker."""
-    feed = crew._feed
-    if state == "blocked" and crew.under_way >= crew.staff.window:
-        return f"{crew.under_way} batches are under way, and no more may be"
+    feed = crew.own.feed
+    if state == "blocked" and crew.origin.under_way >= crew.staff.window:
+        return f"{crew.origin.under_way} batches are under way, and no more may be"
     if state == "starved" and feed is not None:
         return "it waits for the caller's items" if feed.awaits_items else "it has given all items"
     return None

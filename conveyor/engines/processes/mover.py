@@ -34,8 +34,11 @@ class Moved(Protocol):
     """What the mover asks of a crew."""
 
     accounts: Accounts
-    retired: int
-    """The batches of this run that have gone all the way."""
+
+    @property
+    def retired(self) -> int:
+        """The batches of this run that have gone all the way."""
+        ...
 
     @property
     def plan(self) -> Plan:

@@ -94,7 +94,7 @@ class StallWatch:
 
     def _error(self) -> Stalled:
         found = sights(self._crew)
-        under_way = self._crew.under_way
+        under_way = self._crew.origin.under_way
         batches = "1 batch is" if under_way == 1 else f"{under_way} batches are"
         lines = [
             f"{batches} under way; who waits for whom",
@@ -115,26 +115,26 @@ def _at(sight: Sight) -> str:
 
 def _marks(crew: Crew) -> Hashable:
     """What differs whenever something has moved, or a worker has come or gone."""
-    feed = crew._feed
+    feed = crew.own.feed
     return (
         tuple(
             (hand.process.pid, hand.is_ready, hand.recorder.pulse)
             for hand in crew.staff.hands.values()
         ),
         None if feed is None else (feed.window.sent, feed.window.retired),
-        crew._sink.gauge.read().batches,
+        crew.own.sink.gauge.read().batches,
         crew._missing_accounts,
     )
 
 
 def _is_due(crew: Crew) -> bool:
     """Whether something should move: not where all has come out, and the run waits for items."""
-    feed = crew._feed
+    feed = crew.own.feed
     if feed is not None:
         return not (feed.awaits_items and feed.window.is_idle)
     source = crew.staff.source
     makes_items = source.recorder.gauge(0).state[0] == BUSY
-    return not makes_items or crew.under_way > 0 or condition(source.process.pid) == STOPPED
+    return not makes_items or crew.origin.under_way > 0 or condition(source.process.pid) == STOPPED
 
 
 def _is_at_work(hand: Hand) -> bool:
