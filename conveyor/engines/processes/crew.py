@@ -12,30 +12,28 @@ on how many ends there will be.
 from __future__ import annotations
 
 import signal
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter
 from typing import Any, Literal, Protocol
 
 from conveyor import log
-from conveyor.engines.counted import Counted
 from conveyor.engines.letters import Failures
 from conveyor.engines.processes import logged
 from conveyor.engines.processes.accounts import Accounts
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.interrupts import interrupts_held
 from conveyor.engines.processes.load import LoadWatch
-from conveyor.engines.processes.meters import Meters
 from conveyor.engines.processes.mover import Mover
 from conveyor.engines.processes.origin import origin_of
 from conveyor.engines.processes.output import show
 from conveyor.engines.processes.own_ends import OwnEnds
-from conveyor.engines.processes.recorder import Glance, Reading
+from conveyor.engines.processes.recorder import Reading
 from conveyor.engines.processes.refused import SPARE, need_room, refused
 from conveyor.engines.processes.staff import End, Staff
+from conveyor.engines.processes.tally import Tally
 from conveyor.engines.processes.wire import unpack_error, unpack_letter
 from conveyor.engines.processes.worker import (
-    ASK,
     AT_END,
     CHANGED,
     COUNTED,
@@ -54,7 +52,6 @@ from conveyor.engines.processes.worker import (
     STOP,
     TAPED,
 )
-from conveyor.engines.samples import Sample, Sampler
 from conveyor.engines.tape import Tape
 from conveyor.engines.watch import Watch
 from conveyor.errors import ConveyorError, StageTimeout, WorkerDied
@@ -126,7 +123,6 @@ class Crew:
 
     def __init__(self, plan: Plan, *, cores: int, warm: bool) -> None:
         self.staff = Staff(plan, warm=warm, on_message=self._on_message, on_death=self._on_death)
-        self.accounts = Accounts()
         self.watch: Watch | None = None
         """Who looks at the run under way, between batches."""
         self.stalls: Stalls | None = None
@@ -137,14 +133,11 @@ class Crew:
         self._change: _Change | None = None
         self._is_ending = self._source_asks = False
         self._error: ConveyorError | None = None
-        self._missing_accounts = 0
         self._state: Literal["working", "finishing", "stopping"] = "working"
-        self._reported: dict[int, int] = {}
         self.own = OwnEnds(self.staff, may_end=self._feed_may_end, told=self._told)
         self.origin = origin_of(self.own, self.staff)
-        self.sampler = Sampler({n: worker.element for n, worker in enumerate(plan.workers)})
-        self.mover = Mover(self)
-        self.meters = Meters(plan, self.own.gauge if self.own.feed else None, self.own.sink.gauge)
+        self.tally = Tally(self.staff, self.own)
+        self.mover = Mover(self.staff, self.own, self.origin, self.tally)
 
     @property
     def plan(self) -> Plan:
@@ -152,13 +145,12 @@ class Crew:
         return self.staff.plan
 
     def _told(self, accounts: Accounts) -> None:
-        self.accounts.add(accounts)
-        self._missing_accounts -= 1
+        self.tally.add(accounts)
 
     @property
     def tapes(self) -> list[Tape]:
         """What is known of what each worker did in the last run, where that was traced."""
-        return [*self.accounts.tapes, *self.own.tapes()]
+        return [*self.tally.accounts.tapes, *self.own.tapes()]
 
     # -- start --
 
@@ -213,11 +205,6 @@ class Crew:
             readings[0] = self.own.gauge.read()
         return readings
 
-    def _shown(self) -> dict[int, Glance]:
-        """What the gauges of all workers show."""
-        self.counted()
-        return self.meters.glances()
-
     def _joined(self) -> list[Hand]:
         """The processes that get the end of this run."""
         attached = set(self.plan.workers_with(self._attached))
@@ -245,8 +232,7 @@ class Crew:
         )
         hands, ends = self.staff.add(self._attached | slots, channels)
         for hand in hands:
-            for worker in hand.workers:
-                self._reported.pop(worker, None)
+            self.tally.come(hand)
         self._change = _Change(decision, slots, hands, channels, ends)
 
     def _refuse(self, decision: Decision, error: BaseException) -> None:
@@ -305,7 +291,7 @@ class Crew:
         if change.unanswered:
             return
         if change.is_attaching:
-            self._missing_accounts += sum(len(hand.workers) for hand in change.hands)
+            self.tally.expect(sum(len(hand.workers) for hand in change.hands))
             self._has_changed(change, self._attached | change.slots)
             self._change = None
         self._end_detaching()
@@ -314,9 +300,7 @@ class Crew:
 
     def _on_counted(self, hand: Hand, accounts: Accounts) -> None:
         """A worker has done its work. Once all have that were detached, it is a change."""
-        if accounts.run > self._reported.get(accounts.worker, 0):
-            self._reported[accounts.worker] = accounts.run
-            self._told(accounts)
+        self.tally.report(accounts)
         if not hand.has_left:
             return
         change = self._change
@@ -363,76 +347,23 @@ class Crew:
         if all(hand.is_ready for hand in change.hands):
             self._join(change)
 
-    # -- where workers are --
-
-    @property
-    def retired(self) -> int:
-        """The batches of this run that have gone all the way."""
-        return self.origin.retired
-
-    def hold(self) -> None:
-        """Let the source send nothing more for now."""
-        self.origin.hold()
-
-    def release(self) -> None:
-        """Let the source go on."""
-        self.origin.release()
-
-    @property
-    def is_feed_held(self) -> bool:
-        """Whether the items are the caller's, and nothing is under way. A source tells it."""
-        return self.origin.is_seen_idle
-
-    def work_readings(self) -> dict[int, Reading]:
-        """What the gauges show of all workers in processes."""
-        return {n: one for hand in self.staff.hands.values() for n, one in hand.readings().items()}
-
-    def ask_all(self) -> set[int]:
-        """Ask each process who has to stay in it; the numbers of those that were asked."""
-        for hand in self.staff.hands.values():
-            hand.tell(ASK)
-        return set(self.staff.hands)
-
-    def move(self, moves: Mapping[int, int]) -> set[int]:
-        """Have workers in other processes from now on; the numbers of those that were told.
-
-        Nothing is on any channel. Those of the workers that move are laid anew.
-        """
-        relaid, own = self.staff.move(moves)
-        self.own.loosen(relaid)
-        self.own.connect(frozenset(), relaid, own)
-        return set(self.staff.hands)
-
-    def moved(self, moves: Mapping[int, int]) -> None:
-        """Those who were told have done so: what they count is in other places now."""
-        self.sampler.look(monotonic(), self._shown())
-        for hand in self.staff.hands.values():
-            for number in moves:
-                if number in hand.workers:
-                    self.meters.move(hand, number)
-                    self.sampler.forget(number)
-                    self._reported.pop(number, None)
-        for hand in self.staff.hands.values():
-            hand.host(self.plan)
-
     # -- a run --
 
     def begin(self, items: Iterator[Any], failures: Failures, *, is_traced: bool) -> None:
         """Begin a run."""
-        self.accounts = Accounts()
+        self.tally.clear()
         self._failures = failures
         self.staff.kept.begin()
         self._revive(self.staff.kept.dead)
         self.staff.trace(is_traced)
         self._is_ending = self._source_asks = False
         feeds = self.own.feed is not None
-        self._missing_accounts = sum(len(hand.workers) for hand in self._joined()) + feeds
+        self.tally.expect(sum(len(hand.workers) for hand in self._joined()) + feeds)
         self._join_if_ready()
         if self.plan.scaled:
             self.load.begin(monotonic(), self._readings())
         self.own.begin(is_traced=is_traced)
-        self.meters.begin(self.staff.hands.values())
-        self.sampler.begin(monotonic(), self.meters.glances())
+        self.tally.begin()
         if self.stalls is not None:
             self.stalls.begin()
         self.origin.begin(items)
@@ -462,39 +393,26 @@ class Crew:
                 if is_complete:
                     self.origin.retire()
                 if sink.has_ended:
-                    sink.way_in.account(self.accounts)
+                    sink.way_in.account(self.tally.accounts)
             progress = feed is not None and next(feed.coroutine)
             if not progress or self.staff.poller.is_writing or steps % LOOK == 0:
                 self._serve(progress or self._is_done or bool(sink.way_in.ready))
         self.mover.end()
-
-    def counted(self) -> list[Counted]:
-        """What all workers have counted since the run began."""
-        return self.meters.read(self.staff.hands.values())
-
-    def measured(self) -> tuple[list[Counted], Sequence[Sample]]:
-        """The same at the end of the run, and how it went over the time."""
-        counted = self.counted()
-        return counted, self.sampler.end(monotonic(), self.meters.glances())
 
     @property
     def restarts(self) -> dict[str, int]:
         """How often workers were started again in this run, by the stages that had work."""
         return dict(self.staff.kept.restarted)
 
-    def trim(self) -> None:
-        """Give back the memory for large items that a next run would not need at once."""
-        self.staff.trim()
-
     @property
     def _is_done(self) -> bool:
-        return self.own.sink.has_ended and self._missing_accounts == 0
+        return self.own.sink.has_ended and self.tally.missing == 0
 
     def _serve(self, is_busy: bool) -> None:  # noqa: FBT001
         """Let everything that is ready go on, wait for it if need be, and raise what went wrong."""
         now = monotonic()
-        if self.sampler.patience(now) <= 0:
-            self.sampler.look(now, self._shown())
+        if self.tally.patience(now) <= 0:
+            self.tally.sample(now)
         try:
             self.staff.poller.wait(0 if is_busy else self._patience())
         except (OSError, MemoryError) as error:
@@ -515,7 +433,7 @@ class Crew:
     def _patience(self) -> float:
         """Seconds until there is something to look at, though nothing comes."""
         now = monotonic()
-        patience = min(SEEN_SECONDS, self.sampler.patience(now))
+        patience = min(SEEN_SECONDS, self.tally.patience(now))
         if not self._is_settled:
             patience = min(patience, self.load.patience(now))
         if self.staff.kept.dead or any(self._timed()):
@@ -565,7 +483,7 @@ class Crew:
             case (name, fields) if name == LOGGED:
                 logged.handle(fields)
             case (name, tapes) if name == TAPED:
-                self.accounts.tapes += tapes
+                self.tally.accounts.tapes += tapes
             case other:
                 self._on_moving(hand, other)
 
@@ -609,7 +527,7 @@ class Crew:
             return
         log.debug("process {} has left", hand.process.pid)
         self.staff.remove(hand)
-        self.meters.leave(hand)
+        self.tally.leave(hand)
         hand.close()
         self._end_detaching()
 
@@ -632,7 +550,7 @@ class Crew:
     def _replace(self, before: Hand) -> None:
         """Start a process in place of one that died."""
         hand = self.staff.replace(before)
-        self.meters.inherit(hand, before)
+        self.tally.inherit(hand, before)
         self.staff.restore(hand, self._attached)
         self.staff.kept.revived(before)
 

@@ -203,7 +203,8 @@ class Processes(Live[Any]):
 
     def _keep(self, crew: Crew) -> None:
         """Keep what a crew knows of the run that has ended."""
-        self._accounts, self._widths, self._tapes = crew.accounts, crew.load.widths, crew.tapes
+        self._accounts, self._tapes = crew.tally.accounts, crew.tapes
+        self._widths = crew.load.widths
         self._restarts, self._placed = crew.restarts, crew.mover.watch.placed
 
     def _release(self) -> Crew | None:
@@ -229,8 +230,8 @@ class Processes(Live[Any]):
             crew.begin(pulled or iter(items), failures, is_traced=self._is_traced)
             yield from crew.outputs()
         crew.watch = None  # which knows this pipeline, and would keep it
-        self._counted, self._samples = crew.measured()
-        crew.trim()
+        self._counted, self._samples = crew.tally.end()
+        crew.staff.trim()
         self._keep(crew)
 
     @staticmethod
@@ -243,7 +244,7 @@ class Processes(Live[Any]):
 
     def _so_far(self, elapsed: float, given: int) -> Stats:
         crew = self._crew
-        counted = crew.counted() if crew is not None else []
+        counted = crew.tally.counted() if crew is not None else []
         widths = crew.load.widths if crew is not None else {}
         return so_far(
             self.bare_graph,
@@ -252,7 +253,7 @@ class Processes(Live[Any]):
             given=given,
             widths={fork: tuple(history) for fork, history in widths.items()},
             counted=counted,
-            samples=tuple(crew.sampler.samples) if crew is not None else (),
+            samples=tuple(crew.tally.samples) if crew is not None else (),
             placed=tuple(crew.mover.watch.placed) if crew is not None else (),
         )
 

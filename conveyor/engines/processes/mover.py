@@ -20,68 +20,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from time import monotonic
-from typing import Literal, Protocol
+from typing import Literal
 
 from conveyor import log
 from conveyor.engines.processes.accounts import Accounts
+from conveyor.engines.processes.origin import Origin
+from conveyor.engines.processes.own_ends import OwnEnds
 from conveyor.engines.processes.placing import PlaceWatch
 from conveyor.engines.processes.recorder import Reading
+from conveyor.engines.processes.staff import Staff
+from conveyor.engines.processes.tally import Tally
+from conveyor.engines.processes.worker import ASK
 from conveyor.flow.place import Placement
-from conveyor.plan import Plan
-
-
-class Moved(Protocol):
-    """What the mover asks of a crew."""
-
-    accounts: Accounts
-
-    @property
-    def retired(self) -> int:
-        """The batches of this run that have gone all the way."""
-        ...
-
-    @property
-    def plan(self) -> Plan:
-        """What runs, with the workers where they are now."""
-        ...
-
-    def hold(self) -> None:
-        """Let the source send nothing more for now."""
-
-    def release(self) -> None:
-        """Let the source go on."""
-
-    @property
-    def is_feed_held(self) -> bool:
-        """Whether the items are the caller's, and nothing is under way. A source tells it."""
-        ...
-
-    def work_readings(self) -> dict[int, Reading]:
-        """What the gauges show of all workers in processes."""
-        ...
-
-    def ask_all(self) -> set[int]:
-        """Ask each process who has to stay in it; the numbers of those that were asked."""
-        ...
-
-    def move(self, moves: Mapping[int, int]) -> set[int]:
-        """Have workers in other processes from now on; the numbers of those that were told."""
-        ...
-
-    def moved(self, moves: Mapping[int, int]) -> None:
-        """Those who were told have done so."""
 
 
 class Mover:
-    """Has the workers of a crew where they share processes most evenly.
+    """Has the workers of a pipeline where they share processes most evenly.
 
     Args:
-        crew: the crew.
+        staff: their processes.
+        own: the parent's own ends of what joins them.
+        origin: what makes the batches.
+        tally: what they count.
     """
 
-    def __init__(self, crew: Moved) -> None:
-        self._crew = crew
-        self.watch = PlaceWatch(crew.plan)
+    def __init__(self, staff: Staff, own: OwnEnds, origin: Origin, tally: Tally) -> None:
+        self._staff = staff
+        self._own = own
+        self._origin = origin
+        self._tally = tally
+        self.watch = PlaceWatch(staff.plan)
         self._state: Literal["watching", "holding", "asking", "moving"] = "watching"
         self._unanswered: set[int] = set()
         self._stay: set[int] = set()
@@ -96,14 +64,14 @@ class Mover:
     def end(self) -> None:
         """A run has ended."""
         if self.watch.is_on:
-            self.watch.end(self._crew.work_readings())
+            self.watch.end(self._readings())
 
     def patience(self, now: float) -> float | None:
         """Seconds until there is something to do though nothing comes; None for never."""
         match self._state:
             case "watching" if self.watch.is_on:
                 return self.watch.patience(now)
-            case "holding" if self._crew.is_feed_held:
+            case "holding" if self._origin.is_seen_idle:
                 return 0.0
             case _:
                 return None
@@ -114,17 +82,19 @@ class Mover:
             return
         if self._state == "holding":
             self.on_held()
-        elif self.watch.look(now, self._crew.work_readings(), self._crew.retired):
+        elif self.watch.look(now, self._readings(), self._origin.retired):
             self._hold()
 
     def _hold(self) -> None:
         self._state = "holding"
-        self._crew.hold()
+        self._origin.hold()
 
     def on_held(self) -> None:
         """Nothing is under way: ask who can be moved."""
         self._state, self._stay = "asking", set()
-        self._unanswered = self._crew.ask_all()
+        for hand in self._staff.hands.values():
+            hand.tell(ASK)
+        self._unanswered = set(self._staff.hands)
 
     def on_stay(self, process: int, workers: list[int]) -> None:
         """A process has told which of its workers can't be moved."""
@@ -132,26 +102,40 @@ class Mover:
         self._unanswered.discard(process)
         if self._unanswered:
             return
-        self._placement = self.watch.decide(self._crew.work_readings(), self._stay)
+        self._placement = self.watch.decide(self._readings(), self._stay)
         if self._placement is None:
             self._release()
         else:
             self._state = "moving"
-            self._unanswered = self._crew.move(self.watch.moves(self._placement))
+            self._move(self.watch.moves(self._placement))
+
+    def _move(self, moves: Mapping[int, int]) -> None:
+        """Tell all processes, and lay anew what is the parent's own: nothing is on any channel."""
+        relaid, ends = self._staff.move(moves)
+        self._own.loosen(relaid)
+        self._own.connect(frozenset(), relaid, ends)
+        self._unanswered = set(self._staff.hands)
 
     def on_moved(self, process: int, accounts: list[Accounts]) -> None:
         """A process has done its part of a move."""
         for one in accounts:
-            self._crew.accounts.add(one)
+            self._tally.accounts.add(one)
         self._unanswered.discard(process)
         if self._unanswered:
             return
         assert self._placement is not None
-        self._crew.moved(self.watch.moves(self._placement))
-        self.watch.changed(monotonic(), self._crew.plan, self._placement.reason)
+        # What they count is in other places now.
+        self._tally.move(self.watch.moves(self._placement))
+        for hand in self._staff.hands.values():
+            hand.host(self._staff.plan)
+        self.watch.changed(monotonic(), self._staff.plan, self._placement.reason)
         log.debug("{}", self.watch.placed[-1])
         self._release()
 
+    def _readings(self) -> dict[int, Reading]:
+        """What the gauges show of all workers in processes."""
+        return {n: one for hand in self._staff.hands.values() for n, one in hand.readings().items()}
+
     def _release(self) -> None:
         self._state = "watching"
-        self._crew.release()
+        self._origin.release()

@@ -123,7 +123,7 @@ def _marks(crew: Crew) -> Hashable:
         ),
         None if feed is None else (feed.window.sent, feed.window.retired),
         crew.own.sink.gauge.read().batches,
-        crew._missing_accounts,
+        crew.tally.missing,
     )
 
 
