@@ -1,19 +1,9 @@
-"""The worker processes of a pipeline, from the parent's side: started, joined, fed and ended.
-
-Branches of forks that follow the load are *attached* and *detached* while all runs. To attach
-one, its processes are started with one end of each of their channels; once they are set up,
-their neighbours get the other ends. To detach one, whoever sends to it is told to; it then gets
-its end along with the stream, does what is to be done at an end, and its processes leave.
-
-Every neighbour answers. Until all have, the end of the stream is held back, so that all agree
-on how many ends there will be.
-"""
+"""The worker processes of a pipeline, from the parent's side: started, fed, heard and ended."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
 from time import monotonic, perf_counter
 from typing import Any, Literal, Protocol
 
@@ -21,6 +11,7 @@ from conveyor import log
 from conveyor.engines.letters import Failures
 from conveyor.engines.processes import logged
 from conveyor.engines.processes.accounts import Accounts
+from conveyor.engines.processes.branches import Branches
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.interrupts import interrupts_held
 from conveyor.engines.processes.load import LoadWatch
@@ -28,18 +19,15 @@ from conveyor.engines.processes.mover import Mover
 from conveyor.engines.processes.origin import origin_of
 from conveyor.engines.processes.output import show
 from conveyor.engines.processes.own_ends import OwnEnds
-from conveyor.engines.processes.recorder import Reading
-from conveyor.engines.processes.refused import SPARE, need_room, refused
-from conveyor.engines.processes.staff import End, Staff
+from conveyor.engines.processes.refused import refused
+from conveyor.engines.processes.staff import Staff
 from conveyor.engines.processes.tally import Tally
 from conveyor.engines.processes.wire import unpack_error, unpack_letter
 from conveyor.engines.processes.worker import (
     AT_END,
     CHANGED,
     COUNTED,
-    DETACH,
     DROPPED,
-    END_NOW,
     FAILED,
     GOODBYE,
     HELD,
@@ -55,7 +43,6 @@ from conveyor.engines.processes.worker import (
 from conveyor.engines.tape import Tape
 from conveyor.engines.watch import Watch
 from conveyor.errors import ConveyorError, StageTimeout, WorkerDied
-from conveyor.flow.scale import Decision
 from conveyor.plan import Plan
 from conveyor.plan.model import PARENT
 
@@ -70,32 +57,6 @@ LOOK_SECONDS = 0.1
 
 GOODBYE_GRACE = 5.0
 """Seconds that the process of a worker has to end once it has said goodbye."""
-
-
-@dataclass(slots=True)
-class _Change:
-    """A change of what is attached, under way: there is one at a time.
-
-    Attributes:
-        decision: what is to be.
-        slots: the branches that come or go.
-        hands: their processes.
-        channels: what opens with them, if they come.
-        ends: for their neighbours, by process, what these get once they are ready.
-        unanswered: neighbours that have been told, and have not answered.
-    """
-
-    decision: Decision
-    slots: frozenset[int]
-    hands: list[Hand]
-    channels: Collection[int] = ()
-    ends: Mapping[int, list[End]] = field(default_factory=dict[int, list[End]])
-    unanswered: set[int] = field(default_factory=set[int])
-
-    @property
-    def is_attaching(self) -> bool:
-        """Whether branches come."""
-        return bool(self.channels)
 
 
 class Stalls(Protocol):
@@ -129,20 +90,16 @@ class Crew:
         """Who looks whether anything moves in the run under way."""
         self._failures = Failures()
         self.load = LoadWatch(plan, cores)
-        self._attached: frozenset[int] = frozenset()
-        self._change: _Change | None = None
-        self._is_ending = self._source_asks = False
         self._error: ConveyorError | None = None
         self._state: Literal["working", "finishing", "stopping"] = "working"
         self.own = OwnEnds(self.staff, may_end=self._feed_may_end, told=self._told)
         self.origin = origin_of(self.own, self.staff)
         self.tally = Tally(self.staff, self.own)
+        self.branches = Branches(self.staff, self.own, self.tally, self.load)
         self.mover = Mover(self.staff, self.own, self.origin, self.tally)
 
-    @property
-    def plan(self) -> Plan:
-        """What runs, with the workers where they are now."""
-        return self.staff.plan
+    def _feed_may_end(self) -> bool:
+        return self.branches.feed_may_end()
 
     def _told(self, accounts: Accounts) -> None:
         self.tally.add(accounts)
@@ -161,15 +118,15 @@ class Crew:
             NotPicklable: a processor can't travel; no process has been started then.
         """
         self.own.share(self.staff.prepare())
-        self._attached = self.load.first
+        attached = self.branches.attached
         try:
             with interrupts_held():
                 self._open_arena()
-            hands = self.staff.hire(self._attached)
+            hands = self.staff.hire(attached)
             with interrupts_held():
-                channels = self.plan.channels_with(self._attached)
-                ends = self.staff.equip(hands, self._attached, channels)
-                self.own.connect(self._attached, channels, ends.pop(PARENT, []))
+                channels = self.staff.plan.channels_with(attached)
+                ends = self.staff.equip(hands, attached, channels)
+                self.own.connect(attached, channels, ends.pop(PARENT, []))
         except BaseException:
             self.stop(at_once=True)
             raise
@@ -178,174 +135,6 @@ class Crew:
         self.staff.open_arena()
         if self.staff.memory is not None:
             self.own.use(self.staff.memory)
-
-    # -- what is attached --
-
-    def _follow_load(self) -> None:
-        """See whether the forks that follow the load have the width that they need."""
-        if self._is_settled or self.load.patience(now := monotonic()) > 0:
-            return
-        decision = self.load.decide(now, self._readings())
-        if decision is None:
-            return
-        try:
-            self._begin_change(decision)
-        except (OSError, MemoryError, EOFError) as error:
-            self._refuse(decision, error)
-
-    @property
-    def _is_settled(self) -> bool:
-        """Whether there is nothing to decide now about what is attached."""
-        return not self.plan.scaled or self._change is not None or self._is_ending
-
-    def _readings(self) -> dict[int, Reading]:
-        """What the gauges of all workers show that are attached."""
-        readings = {n: one for hand in self._joined() for n, one in hand.readings().items()}
-        if self.own.feed is not None:
-            readings[0] = self.own.gauge.read()
-        return readings
-
-    def _joined(self) -> list[Hand]:
-        """The processes that get the end of this run."""
-        attached = set(self.plan.workers_with(self._attached))
-        return [
-            hand
-            for hand in self.staff.hands.values()
-            if not hand.has_left and attached.issuperset(hand.workers)
-        ]
-
-    def _begin_change(self, decision: Decision) -> None:
-        log.debug("{} is to be {} wide: {}", decision.fork, decision.width, decision.reason)
-        (fork,) = (one for one in self.plan.scaled if one.fork == decision.fork)
-        attached = [slot for slot in fork.slots if slot in self._attached]
-        if decision.width > len(attached):
-            missing = [slot for slot in fork.slots if slot not in self._attached]
-            self._attach(decision, frozenset(missing[: decision.width - len(attached)]))
-        else:
-            self._detach(decision, frozenset(attached[decision.width :]))
-
-    def _attach(self, decision: Decision, slots: frozenset[int]) -> None:
-        """Start the processes of some branches; they are joined to the others once set up."""
-        channels = sorted(
-            set(self.plan.channels_with(self._attached | slots))
-            - set(self.plan.channels_with(self._attached))
-        )
-        hands, ends = self.staff.add(self._attached | slots, channels)
-        for hand in hands:
-            self.tally.come(hand)
-        self._change = _Change(decision, slots, hands, channels, ends)
-
-    def _refuse(self, decision: Decision, error: BaseException) -> None:
-        """The system refuses what a wider fork needs: it stays as it is."""
-        (fork,) = (one for one in self.plan.scaled if one.fork == decision.fork)
-        why = refused(f"{fork.fork} gets no wider", error)
-        log.warning("{}", why)
-        self.load.refused(decision, monotonic(), str(why).partition("\n")[0])
-
-    def _join(self, change: _Change) -> None:
-        """Give the neighbours of new processes, which are ready, their ends."""
-        ends = [end for ends in change.ends.values() for end in ends]
-        try:
-            # A change can be given up until somebody has been told of it.
-            need_room(SPARE)
-        except OSError as error:
-            self._change = None
-            self.staff.dismiss(change.hands, ends)
-            self._refuse(change.decision, error)
-            return
-        for number, ends in change.ends.items():
-            if number != PARENT:
-                self.staff.give(number, change.slots, ends)
-                change.unanswered.add(number)
-        own = change.ends.get(PARENT, [])
-        change.ends = {}
-        self.own.connect(change.slots, change.channels, own)
-        self._on_answer(change)
-
-    def _detach(self, decision: Decision, slots: frozenset[int]) -> None:
-        """Tell all that send to some branches to send them their ends."""
-        hands = [
-            hand
-            for hand in self._joined()
-            if any(self.plan.workers[n].slot in slots for n in hand.workers)
-        ]
-        self._change = change = _Change(decision, slots, hands)
-        for number in self._senders(slots):
-            if number != PARENT:
-                self.staff.hands[number].tell(DETACH, slots)
-                change.unanswered.add(number)
-            else:
-                self.own.detach(slots)
-
-    def _senders(self, slots: frozenset[int]) -> set[int]:
-        """The processes that send into some branches."""
-        channels = (self.plan.channels[n] for n in self.plan.channels_with(self._attached))
-        return {
-            self.staff.process(channel.source)
-            for channel in channels
-            if channel.slots & slots and self.plan.workers[channel.source].slot not in slots
-        }
-
-    def _on_answer(self, change: _Change) -> None:
-        """A neighbour knows of a change. Once all do, what is new is there, and runs may end."""
-        if change.unanswered:
-            return
-        if change.is_attaching:
-            self.tally.expect(sum(len(hand.workers) for hand in change.hands))
-            self._has_changed(change, self._attached | change.slots)
-            self._change = None
-        self._end_detaching()
-        if self._source_asks:
-            self._on_source_asks()
-
-    def _on_counted(self, hand: Hand, accounts: Accounts) -> None:
-        """A worker has done its work. Once all have that were detached, it is a change."""
-        self.tally.report(accounts)
-        if not hand.has_left:
-            return
-        change = self._change
-        assert change is not None
-        if all(hand.has_left for hand in change.hands):
-            self._has_changed(change, self._attached - change.slots)
-
-    def _has_changed(self, change: _Change, attached: frozenset[int]) -> None:
-        self._attached = attached
-        self.load.changed(change.decision, attached, monotonic(), self._readings())
-        log.debug("{} is {} wide", change.decision.fork, change.decision.width)
-
-    def _end_detaching(self) -> None:
-        """Make room for another change once all that left are gone, and all others know."""
-        change = self._change
-        if change is None or change.is_attaching or change.unanswered:
-            return
-        if not any(hand.number in self.staff.hands for hand in change.hands):
-            self._change = None
-
-    def _feed_may_end(self) -> bool:
-        """Whether the feed may send the end: late, since forks can follow the load until then."""
-        feed = self.own.feed
-        assert feed is not None
-        return not self.plan.scaled or (feed.window.is_idle and self._may_end())
-
-    def _may_end(self) -> bool:
-        """Whether the end of the stream may come: what is attached stays as it is from then on."""
-        if self._change is not None and self._change.unanswered:
-            return False
-        self._is_ending = True
-        return True
-
-    def _on_source_asks(self) -> None:
-        """The source wants to send the end; where it may not yet, it is told once it may."""
-        self._source_asks = not self._may_end()
-        if not self._source_asks:
-            self.staff.source.tell(END_NOW)
-
-    def _join_if_ready(self) -> None:
-        change = self._change
-        if change is None or not change.ends or self._is_ending:
-            return
-        if all(hand.is_ready for hand in change.hands):
-            self._join(change)
 
     # -- a run --
 
@@ -356,12 +145,7 @@ class Crew:
         self.staff.kept.begin()
         self._revive(self.staff.kept.dead)
         self.staff.trace(is_traced)
-        self._is_ending = self._source_asks = False
-        feeds = self.own.feed is not None
-        self.tally.expect(sum(len(hand.workers) for hand in self._joined()) + feeds)
-        self._join_if_ready()
-        if self.plan.scaled:
-            self.load.begin(monotonic(), self._readings())
+        self.branches.begin()
         self.own.begin(is_traced=is_traced)
         self.tally.begin()
         if self.stalls is not None:
@@ -423,7 +207,7 @@ class Crew:
             self.watch.look()
         if self.stalls is not None:
             self.stalls.look(now)
-        self._follow_load()
+        self.branches.follow_load()
         self.mover.look()
         if self.staff.kept.dead:
             self._revive(self.staff.kept.due(monotonic()))
@@ -434,14 +218,13 @@ class Crew:
         """Seconds until there is something to look at, though nothing comes."""
         now = monotonic()
         patience = min(SEEN_SECONDS, self.tally.patience(now))
-        if not self._is_settled:
-            patience = min(patience, self.load.patience(now))
         if self.staff.kept.dead or any(self._timed()):
             patience = min(patience, LOOK_SECONDS)
         if self.stalls is not None:
             patience = min(patience, self.stalls.patience(now))
-        if (until := self.mover.patience(now)) is not None:
-            patience = min(patience, until)
+        for until in (self.branches.patience(now), self.mover.patience(now)):
+            if until is not None:
+                patience = min(patience, until)
         return patience if self.watch is None else self.watch.patience(patience)
 
     def _timed(self) -> Iterator[Hand]:
@@ -455,17 +238,17 @@ class Crew:
         match message:
             case (name, accounts, has_left) if name == COUNTED:
                 hand.has_left = has_left
-                self._on_counted(hand, accounts)
+                self.tally.report(accounts)
+                if has_left:
+                    self.branches.on_left()
             case (name,) if name == READY:
                 log.debug("process {} is ready", hand.process.pid)
                 hand.is_ready = True
-                self._join_if_ready()
+                self.branches.join_if_ready()
             case (name,) if name == CHANGED:
-                assert self._change is not None
-                self._change.unanswered.discard(hand.number)
-                self._on_answer(self._change)
+                self.branches.on_answer(hand.number)
             case (name,) if name == AT_END:
-                self._on_source_asks()
+                self.branches.on_source_asks()
             case (name,) if name == GOODBYE:
                 hand.has_taken_leave = True
             case (name, data) if name == FAILED:
@@ -529,7 +312,7 @@ class Crew:
         self.staff.remove(hand)
         self.tally.leave(hand)
         hand.close()
-        self._end_detaching()
+        self.branches.end_if_gone()
 
     def _may_revive(self, hand: Hand, error: WorkerDied | StageTimeout) -> bool:
         """Bury a worker process that has died, if another one is to take its place."""
@@ -551,7 +334,7 @@ class Crew:
         """Start a process in place of one that died."""
         hand = self.staff.replace(before)
         self.tally.inherit(hand, before)
-        self.staff.restore(hand, self._attached)
+        self.staff.restore(hand, self.branches.attached)
         self.staff.kept.revived(before)
 
     # -- the end --
@@ -563,7 +346,7 @@ class Crew:
             ConveyorError: a teardown failed, or a worker died in it.
         """
         self._state = "finishing"
-        joined = self._joined()
+        joined = self.branches.joined()
         for hand in self.staff.hands.values():
             hand.tell(STOP)
             if hand not in joined:

@@ -105,8 +105,8 @@ def _stacks(hands: list[Hand]) -> dict[int, str]:
 
 
 def _sights(crew: Crew) -> Iterator[Sight]:
-    for number in crew.plan.workers_with(crew._attached):
-        worker = crew.plan.workers[number]
+    for number in crew.staff.plan.workers_with(crew.branches.attached):
+        worker = crew.staff.plan.workers[number]
         hand = crew.staff.hands.get(worker.process)
         if hand is not None:
             with suppress(ValueError):  # its recorder has been closed: it has just ended
@@ -128,7 +128,7 @@ def _of_process(crew: Crew, number: int, hand: Hand) -> Sight:
 def _sight(
     crew: Crew, number: int, gauge: Gauge, pid: int | None = None, item: str | None = None
 ) -> Sight:
-    worker, (code, seconds) = crew.plan.workers[number], gauge.state
+    worker, (code, seconds) = crew.staff.plan.workers[number], gauge.state
     state = _STATES[code]
     return Sight(
         worker.name,
@@ -156,8 +156,8 @@ def _why(crew: Crew, state: State) -> str | None:
 
 def _waits_for(crew: Crew, number: int, state: State) -> tuple[str, ...]:
     """The workers before one that has nothing to do, or behind one that has no room."""
-    plan = crew.plan
-    channels = [plan.channels[one] for one in plan.channels_with(crew._attached)]
+    plan = crew.staff.plan
+    channels = [plan.channels[one] for one in plan.channels_with(crew.branches.attached)]
     match state:
         case "starved":
             found = [one.source for one in channels if one.target == number]

@@ -29,6 +29,7 @@ class Tally:
     def __init__(self, staff: Staff, own: OwnEnds) -> None:
         workers = staff.plan.workers
         self._staff = staff
+        self._own = own
         self.accounts = Accounts()
         self.missing = 0
         self._reported: dict[int, int] = {}
@@ -39,9 +40,9 @@ class Tally:
     # -- what workers report --
 
     def clear(self) -> None:
-        """Forget the run before."""
+        """Forget the run before; of the next one, the feed will report."""
         self.accounts = Accounts()
-        self.missing = 0
+        self.missing = 0 if self._own.feed is None else 1
 
     def expect(self, workers: int) -> None:
         """So many workers more will report."""
