@@ -1,4 +1,8 @@
-"""The worker processes of a pipeline, from the parent's side: started, fed, heard and ended."""
+"""A pipeline that is live, from the parent's side: started, run, heard and ended.
+
+Each role has an object of its own. What is here is what ties them together: a run, in which all of
+them have their turns; the news from workers, each of which is for one of them; and the end.
+"""
 
 from __future__ import annotations
 
@@ -80,6 +84,15 @@ class Crew:
         plan: what runs.
         cores: how many cores there are for forks that follow the load.
         warm: whether there may be more than one run.
+
+    Attributes:
+        staff: the processes, and the channels between them.
+        own: the feed and the sink.
+        origin: what makes the batches.
+        tally: what is counted in a run.
+        load: decides how wide forks are to be that follow the load, and
+        branches: has them so.
+        mover: has the workers that share processes where they share them most evenly.
     """
 
     def __init__(self, plan: Plan, *, cores: int, warm: bool) -> None:
@@ -89,20 +102,14 @@ class Crew:
         self.stalls: Stalls | None = None
         """Who looks whether anything moves in the run under way."""
         self._failures = Failures()
-        self.load = LoadWatch(plan, cores)
         self._error: ConveyorError | None = None
         self._state: Literal["working", "finishing", "stopping"] = "working"
-        self.own = OwnEnds(self.staff, may_end=self._feed_may_end, told=self._told)
+        self.load = LoadWatch(plan, cores)
+        self.own = OwnEnds(self.staff, may_end=self._feed_may_end, told=self._feed_told)
         self.origin = origin_of(self.own, self.staff)
         self.tally = Tally(self.staff, self.own)
         self.branches = Branches(self.staff, self.own, self.tally, self.load)
         self.mover = Mover(self.staff, self.own, self.origin, self.tally)
-
-    def _feed_may_end(self) -> bool:
-        return self.branches.feed_may_end()
-
-    def _told(self, accounts: Accounts) -> None:
-        self.tally.add(accounts)
 
     @property
     def tapes(self) -> list[Tape]:
@@ -232,6 +239,14 @@ class Crew:
         return (hand for hand in self.staff.hands.values() if hand.is_timed)
 
     # -- news --
+
+    def _feed_may_end(self) -> bool:
+        """The feed asks whether it may send the end of the stream."""
+        return self.branches.feed_may_end()
+
+    def _feed_told(self, accounts: Accounts) -> None:
+        """The feed tells what it has counted in a run."""
+        self.tally.add(accounts)
 
     def _on_message(self, hand: Hand, message: tuple[Any, ...]) -> None:
         """A worker process has sent something."""
