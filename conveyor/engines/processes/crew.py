@@ -17,7 +17,7 @@ from conveyor.engines.processes import logged
 from conveyor.engines.processes.accounts import Accounts
 from conveyor.engines.processes.branches import Branches
 from conveyor.engines.processes.hand import Hand
-from conveyor.engines.processes.interrupts import interrupts_held
+from conveyor.engines.processes.interrupts import interrupts_held, interrupts_let_in
 from conveyor.engines.processes.load import LoadWatch
 from conveyor.engines.processes.mover import Mover
 from conveyor.engines.processes.origin import origin_of
@@ -118,22 +118,22 @@ class Crew:
 
     # -- start --
 
+    @interrupts_held()
     def start(self) -> None:
         """Start all processes that are wanted at first, side by side.
 
         Raises:
             NotPicklable: a processor can't travel; no process has been started then.
         """
-        self.own.share(self.staff.prepare())
+        with interrupts_let_in():  # for it is the user's code that is pickled
+            self.own.share(self.staff.prepare())
         attached = self.branches.attached
         try:
-            with interrupts_held():
-                self._open_arena()
+            self._open_arena()
             hands = self.staff.hire(attached)
-            with interrupts_held():
-                channels = self.staff.plan.channels_with(attached)
-                ends = self.staff.equip(hands, attached, channels)
-                self.own.connect(attached, channels, ends.pop(PARENT, []))
+            channels = self.staff.plan.channels_with(attached)
+            ends = self.staff.equip(hands, attached, channels)
+            self.own.connect(attached, channels, ends.pop(PARENT, []))
         except BaseException:
             self.stop(at_once=True)
             raise
@@ -354,6 +354,7 @@ class Crew:
 
     # -- the end --
 
+    @interrupts_held()
     def finish(self) -> None:
         """Let all workers clear up and end, however long that takes them.
 
@@ -368,7 +369,8 @@ class Crew:
                 # It has nothing to clear up but its own setup, which may take long yet.
                 hand.process.send_signal(signal.SIGTERM)
         while not all(hand.has_taken_leave for hand in self.staff.alive):
-            self.staff.poller.wait(None)
+            with interrupts_let_in():
+                self.staff.poller.wait(None)
         # What is left in them now are threads that the user's code did not end. They see to
         # that themselves, where they still can.
         self.staff.wait_for_all(GOODBYE_GRACE)
@@ -376,6 +378,7 @@ class Crew:
         if self._error is not None:
             raise self._error
 
+    @interrupts_held()
     def stop(self, *, at_once: bool = False) -> None:
         """End all workers, with a short grace to clear up, and clear everything away."""
         self._state = "stopping"

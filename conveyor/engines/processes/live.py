@@ -20,6 +20,7 @@ from conveyor.engines.letters import Failures
 from conveyor.engines.processes.accounts import Accounts
 from conveyor.engines.processes.cores import physical_cores
 from conveyor.engines.processes.crew import Crew
+from conveyor.engines.processes.interrupts import interrupts_held
 from conveyor.engines.processes.knowledge import settled
 from conveyor.engines.processes.look import remember
 from conveyor.engines.processes.refused import refused
@@ -150,15 +151,22 @@ class Processes(Live[Any]):
         if self._crew is None and not self._is_closed:
             _refuse_at_import()
             try:
-                crew = self._new_crew()
+                self._have_crew()
             except (OSError, MemoryError, EOFError) as error:
                 raise refused("this pipeline can't be started", error) from error
-            self._at_exit = util.Finalize(None, _end, (weakref.ref(self),), exitpriority=100)
-            # It keeps the crew, so that this is whole when it is ended: in a cycle that is garbage,
-            # connections may be closed before all else is.
-            self._when_left = weakref.finalize(self, _end_left_open, crew, self._pid)
-            self._when_left.atexit = False
-            self._crew = crew
+            except BaseException:
+                self._break_off()
+                raise
+
+    @interrupts_held()
+    def _have_crew(self) -> None:
+        crew = self._new_crew()
+        self._at_exit = util.Finalize(None, _end, (weakref.ref(self),), exitpriority=100)
+        # It keeps the crew, so that this is whole when it is ended: in a cycle that is garbage,
+        # connections may be closed before all else is.
+        self._when_left = weakref.finalize(self, _end_left_open, crew, self._pid)
+        self._when_left.atexit = False
+        self._crew = crew
 
     def _new_crew(self) -> Crew:
         _need_descriptors(self.plan)
@@ -177,6 +185,7 @@ class Processes(Live[Any]):
         if self._crew is not None:
             self._crew.fail(closed_early())
 
+    @interrupts_held()
     def _clear_away(self) -> None:
         """Let the workers clear up and end.
 
@@ -194,12 +203,15 @@ class Processes(Live[Any]):
                 crew.stop(at_once=True)
                 raise
 
+    @interrupts_held()
     def _break_off(self) -> None:
         """End the workers of a run that failed or was left. The next run starts new ones."""
         crew = self._release()
         if crew is not None:
-            crew.stop()
-            self._keep(crew)
+            try:
+                crew.stop()
+            finally:
+                self._keep(crew)
 
     def _keep(self, crew: Crew) -> None:
         """Keep what a crew knows of the run that has ended."""

@@ -35,7 +35,7 @@ class MessageEnd:
     Any thread may send: what a user's thread prints goes this way, too.
 
     Args:
-        connection: the pipe; it is kept, since its descriptor is used.
+        connection: the pipe; it is taken over, and closed.
         receive: called with each message that has come; with None at the end.
         poller: what serves it.
 
@@ -47,9 +47,10 @@ class MessageEnd:
     def __init__(
         self, connection: Connection, receive: Callable[[Any], None], poller: Poller
     ) -> None:
-        self._connection = connection
-        self.fd = connection.fileno()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, self.fd)
+        # One owner of one descriptor: with two, it is closed twice where this is never closed.
+        self._socket = socket.socket(fileno=os.dup(connection.fileno()))
+        connection.close()
+        self.fd = self._socket.fileno()
         self._socket.setblocking(False)  # noqa: FBT003
         self._receive = receive
         self._poller = poller
@@ -182,5 +183,4 @@ class MessageEnd:
         self._forget()
         close_all(self.fds)
         self.fds.clear()
-        self._socket.detach()
-        self._connection.close()
+        self._socket.close()

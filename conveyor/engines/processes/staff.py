@@ -8,10 +8,9 @@ neighbours, or the parent's own.
 from __future__ import annotations
 
 import os
-import signal
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -22,12 +21,14 @@ from conveyor import log
 from conveyor.engines.processes import logged
 from conveyor.engines.processes.descriptors import close_all, fill_standard_streams
 from conveyor.engines.processes.hand import Hand
+from conveyor.engines.processes.interrupts import interrupts_held, interrupts_let_in
 from conveyor.engines.processes.kept import Kept
 from conveyor.engines.processes.memory import KEPT, Memory, create_arena
 from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.poller import Poller
 from conveyor.engines.processes.shipping import share, ship
 from conveyor.engines.processes.worker import Links, Move, Orders, without_processors
+from conveyor.errors import ConveyorError
 from conveyor.plan import Plan
 from conveyor.plan.model import PARENT
 
@@ -147,18 +148,29 @@ class Staff:
         hands: list[Hand] = []
         for number in sorted(wanted - set(self._hands)):
             try:
-                hand = Hand(
-                    self.plan, number, self.poller, self._on_message, self._on_death, oom=self._oom
-                )
+                hand = self._start(number)
             except BaseException:
                 self.dismiss(hands)
                 raise
-            hand.recorder.is_traced = self._is_traced
-            self._hands[number] = hand
             hands.append(hand)
             log.debug("process {} runs {}", hand.process.pid, ", ".join(hand.stages))
         return hands
 
+    @interrupts_held()
+    def _start(self, number: int, before: Hand | None = None) -> Hand:
+        self._hands[number] = hand = Hand(
+            self.plan,
+            number,
+            self.poller,
+            self._on_message,
+            self._on_death,
+            oom=self._oom,
+            before=before,
+        )
+        hand.recorder.is_traced = self._is_traced
+        return hand
+
+    @interrupts_held()
     def equip(
         self, hands: Collection[Hand], slots: frozenset[int], channels: Collection[int]
     ) -> dict[int, list[End]]:
@@ -200,9 +212,10 @@ class Staff:
         """End processes that nobody has been joined to yet, and close what was laid for them."""
         self._dismiss(hands, [end.connection for end in ends])
 
+    @interrupts_held()
     def _dismiss(self, hands: Collection[Hand], connections: Collection[Connection]) -> None:
         for hand in hands:
-            hand.process.send_signal(signal.SIGKILL)
+            hand.process.kill()
             hand.process.wait(None)
             hand.close()
             self._hands.pop(hand.number, None)
@@ -229,6 +242,7 @@ class Staff:
             ends[target].append(End(number, False, lower, log_fd))  # noqa: FBT003
         return ends
 
+    @interrupts_held()
     def give(self, number: int, slots: frozenset[int], ends: Collection[End]) -> None:
         """Give a process that runs its ends of new channels.
 
@@ -297,6 +311,7 @@ class Staff:
             return None
         return self.memory.free_region({hand.region for hand in self._hands.values()})
 
+    @interrupts_held()
     def move(self, moves: Mapping[int, int]) -> tuple[Collection[int], list[End]]:
         """Have workers in other processes from now on, and tell all processes.
 
@@ -326,19 +341,11 @@ class Staff:
 
     def replace(self, before: Hand) -> Hand:
         """Start a process in place of one that died; it is to be restored then."""
-        hand = Hand(
-            self.plan,
-            before.number,
-            self.poller,
-            self._on_message,
-            self._on_death,
-            oom=self._oom,
-            before=before,
-        )
-        self._hands[hand.number] = hand
+        hand = self._start(before.number, before)
         log.debug("process {} takes the place of {}", hand.process.pid, before.process.pid)
         return hand
 
+    @interrupts_held()
     def restore(self, hand: Hand, slots: frozenset[int]) -> None:
         """Give a process that took the place of another one what that had.
 
@@ -364,17 +371,17 @@ class Staff:
         """Wait up to so long until all processes have ended."""
         until = monotonic() + seconds
         while self.alive and (left := until - monotonic()) > 0:
-            self.poller.wait(left)
+            # What still comes may be as wrong as what has ended the run.
+            with interrupts_let_in(), suppress(ConveyorError):
+                self.poller.wait(left)
 
     def kill(self) -> None:
         """End all processes at once, and close what joined them."""
         for hand in self._hands.values():
-            hand.process.send_signal(signal.SIGKILL)
+            hand.process.kill()
         while self._hands:
-            hand = next(reversed(self._hands.values()))
+            _, hand = self._hands.popitem()
             hand.process.wait(None)
-            # First, for where this is interrupted it is done once more.
-            del self._hands[hand.number]
             hand.close()
         for connection in self._ends:
             connection.close()
