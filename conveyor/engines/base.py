@@ -370,7 +370,11 @@ class Live(ABC, Generic[Out_co]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        try:
+            self.close()
+        except BaseException:
+            self._break_off()  # what is left, if something has come before that began
+            raise
 
 
 def closed_early() -> UsageError:

@@ -126,7 +126,8 @@ def test_a_limit_of_time_leaves_nothing(tmp_path):
         signal.signal(signal.SIGALRM, limit)
         pipeline = Processor(note) >> Processor(note) % 2
         pipeline.run(range(3))
-        before, told, random.seed = descriptors(), set(), 4
+        before = descriptors()
+        random.seed(4)
         for _ in range(60):
             try:
                 try:
@@ -134,13 +135,13 @@ def test_a_limit_of_time_leaves_nothing(tmp_path):
                     pipeline.run(range(100))
                 finally:
                     signal.setitimer(signal.ITIMER_REAL, 0)
-            except Exception as error:
-                told.add(type(error).__name__)
-        print(told, descriptors_soon() - before)
+            except (TooLong, NotPicklable):  # where it was raised as an item was loaded
+                pass
+        print(descriptors_soon() - before)
         """,
     )
     # Where it has raised in a destructor, Python tells of that, and nobody can help it.
-    assert (ended.out, ended.left) == ("{'TooLong'} 0\n", [])
+    assert (ended.out, ended.left) == ("0\n", [])
 
 
 @pytest.mark.parametrize("number", range(1, 7))
@@ -169,3 +170,98 @@ def test_ctrl_c_as_a_pipe_is_made_for_a_worker_leaves_nothing(tmp_path, number):
         """,
     )
     assert (ended.out, ended.err, ended.left) == ("told 0\n[1]\n", "", [])
+
+
+def test_after_two_interrupts_a_pipeline_can_be_run_again(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import threading
+
+        class Slow(Processor):
+            def process(self, item):
+                print("at work", flush=True)
+                time.sleep(50 * item)
+                return note(item)
+            def teardown(self):
+                time.sleep(50 * self.is_slow)
+            is_slow = True
+
+        def interrupt_twice():
+            time.sleep(0.3)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        Processor(note).run([1])
+        before = descriptors()
+        with Slow().open() as live:
+            threading.Thread(target=interrupt_twice).start()
+            try:
+                live.run([1])
+            except KeyboardInterrupt:
+                time.sleep(0.2)
+                print(live.stats())
+            Slow.is_slow = False
+            print(live.run([0]))
+        print(descriptors() - before)
+        """,
+    )
+    assert ended.err == ""
+    assert ended.out.splitlines()[-4:] == ["None", "at work", "[0]", "0"]
+    assert ended.left == []
+
+
+@pytest.mark.parametrize("way", ["", ">> Processor(note)"])
+def test_frames_that_are_wrong_once_more_keep_nobody_from_clearing_up(tmp_path, way):
+    ended = run(
+        tmp_path,
+        f"""
+        class One(Processor):
+            def process(self, item):
+                return item
+            def teardown(self):
+                time.sleep(0.05)
+                print("down")
+
+        class Twice(One):
+            def process(self, item):
+                yield item
+                yield item
+
+        pipeline = Feed() >> One() * Twice() & Join("zip") {way}
+        with pipeline.open() as live:
+            for _ in range(10):
+                try:
+                    live.run(range(100))
+                except JoinError:
+                    print("told")
+        """,
+    )
+    assert ended.err == ""
+    assert (ended.out.count("told"), ended.out.count("down")) == (10, 20)
+
+
+def test_who_gives_up_privileges_does_not_wait_for_workers(tmp_path):
+    if os.getuid():
+        pytest.skip("only root can give up its privileges")
+    tmp_path.chmod(0o777)
+    ended = run(
+        tmp_path,
+        """
+        class Sleeps(Processor):
+            def process(self, item):
+                time.sleep(50 * (item == 2))
+                return 1 / (item - 3)
+
+        with (Feed() >> Sleeps() % 2).open() as live:
+            live.run([1])
+            os.setgid(65534)
+            os.setuid(65534)
+            try:
+                live.run([2, 3])
+            except StageError as error:
+                print(error.item)
+        """,
+    )
+    assert ended.out == "3\n"

@@ -741,6 +741,94 @@ def test_closed_standard_streams_do_no_harm(tmp_path):
     assert ended.code == 0
 
 
+def test_a_daemon_that_has_closed_everything_keeps_its_files(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        pipeline = Processor(note) >> Processor(note)
+        pipeline.run([1])
+        os.closerange(3, 256)
+        files = [open(f"{number}.txt", "w+") for number in range(12)]
+        print([pipeline.run([number]) for number in range(3)])
+        for file in files:
+            file.write("mine")
+            file.flush()
+            file.seek(0)
+        print({file.read() for file in files})
+        """,
+    )
+    assert (ended.out, ended.err, ended.left) == ("[[0], [1], [2]]\n{'mine'}\n", "", [])
+
+
+def test_a_script_runs_in_a_debugger(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from conveyor import *\nprint(Processor(abs).run([-1]))\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", "pdb", "-c", "continue", str(script)],
+        input="quit\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.stdout.startswith("[1]\n"), ended.stdout + ended.stderr
+
+
+def test_no_helper_reads_from_the_terminal_of_one_that_goes_on_interactively(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONINSPECT", "1")
+    ended = run(
+        tmp_path,
+        """
+        from multiprocessing import resource_tracker
+        print(Processor(note).run([1]), os.environ["PYTHONINSPECT"])
+        for pid in os.listdir("/proc"):
+            if pid.isdigit() and pid != str(os.getpid()):
+                try:
+                    with open(f"/proc/{pid}/stat") as stat, open(f"/proc/{pid}/environ") as environ:
+                        if stat.read().split(")")[1].split()[1] == str(os.getpid()):
+                            print("PYTHONINSPECT" in environ.read())
+                except OSError:
+                    pass
+        """,
+        how="stdin",
+    )
+    assert ended.out.splitlines() == ["[1] 1", "False", "False"]
+
+
+def test_a_process_that_is_forked_while_others_start_pipelines_can_do_so_too(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import threading
+
+        pipeline = Processor(abs) >> Processor(abs)
+        pipeline.run([1])
+        stop = threading.Event()
+
+        def requests():
+            while not stop.is_set():
+                pipeline.run(range(3))
+
+        threads = [threading.Thread(target=requests) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        codes = set()
+        for _ in range(8):
+            pid = os.fork()
+            if not pid:
+                signal.alarm(20)
+                pipeline.run([1])
+                os._exit(0)
+            codes.add(os.waitpid(pid, 0)[1])
+        stop.set()
+        for thread in threads:
+            thread.join()
+        print(codes)
+        """,
+    )
+    assert ended.out == "{0}\n", ended.err
+
+
 def test_a_pipeline_runs_inside_a_processor(tmp_path):
     ended = run(
         tmp_path,
