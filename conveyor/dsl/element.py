@@ -427,7 +427,6 @@ class Element(Generic[In, Out, Ends]):
     def run(
         self,
         items: Iterable[In] | None = None,
-        /,
         *,
         engine: EngineName = "processes",
         ordered: bool = False,
@@ -481,7 +480,6 @@ class Element(Generic[In, Out, Ends]):
     def stream(
         self,
         items: Iterable[In] | None = None,
-        /,
         *,
         engine: EngineName = "processes",
         ordered: bool = False,

@@ -85,7 +85,6 @@ class Live(ABC, Generic[Out_co]):
     def run(
         self,
         items: Iterable[Any] | None = None,
-        /,
         *,
         max_failures: float | None = None,
         progress: Progress = False,
@@ -152,7 +151,6 @@ class Live(ABC, Generic[Out_co]):
     def stream(
         self,
         items: Iterable[Any] | None = None,
-        /,
         *,
         max_failures: float | None = None,
         progress: Progress = False,

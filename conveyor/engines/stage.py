@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from operator import attrgetter, length_hint, sub
 from time import perf_counter, perf_counter_ns
+from types import GeneratorType
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -166,8 +167,9 @@ class Stage:
             for name, value in self._kept.items():
                 object.__setattr__(self.processor, name, value)
         self.reset_account()
-        self._process = self.processor.process
-        self.emits = _is_generator(self._process)
+        emitting = _emitting(self.processor.process)
+        self.emits = emitting is not None
+        self._process = emitting or self.processor.process
 
     def snapshot(self) -> Any:
         """The state of the processor, where it can tell it; else None."""
@@ -359,11 +361,11 @@ class Stage:
 
     def finish(self) -> Iterator[Any]:
         """What the processor gives at the end of the stream."""
-        result = self.guard(self.processor.finish, NO_ITEM)
+        emitting = _emitting(self.processor.finish)
+        result = self.guard(emitting or self.processor.finish, NO_ITEM)
         if result is None:
             return
-        is_stream = _is_generator(self.processor.finish)
-        for output in self._drawn(result, NO_ITEM) if is_stream else (result,):
+        for output in self._drawn(result, NO_ITEM) if emitting else (result,):
             self.items_out += 1
             self.added += 1
             yield output
@@ -444,6 +446,31 @@ def _content(value: Any) -> bytes | None:
         return cloudpickle.dumps(value)
     except Exception:
         return None
+
+
+def _emitting(method: Callable[..., Any]) -> Callable[..., Iterator[Any]] | None:
+    """What gives an iterator of the outputs; None for a method that returns the one output.
+
+    A decorator may stand before a generator function. What that one gives then, is known once it
+    is called: a generator, as a rule, or what the decorator has made of it.
+    """
+    if _is_generator(method):
+        return method
+    try:
+        inner = inspect.unwrap(method)
+    except ValueError:  # it goes round in a circle
+        return None
+    if inner is method or not _is_generator(inner):
+        return None
+
+    def emitted(*arguments: Any) -> Iterator[Any]:
+        result = method(*arguments)
+        if isinstance(result, GeneratorType):
+            yield from result
+        elif result is not None:
+            yield result
+
+    return emitted
 
 
 def _is_generator(method: Callable[..., Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import queue
@@ -553,3 +554,69 @@ def test_a_number_of_processes_that_is_none_is_refused(count):
 def test_the_inline_engine_stays_in_the_calling_process():
     pids = (Feed() >> Processor(lambda item: os.getpid())).run([1], engine="inline")
     assert pids == [os.getpid()]
+
+
+def logged(function):
+    """A decorator as many write it."""
+
+    @functools.wraps(function)
+    def wrapper(*arguments, **named):
+        return function(*arguments, **named)
+
+    return wrapper
+
+
+def collected(function):
+    """A decorator that makes a list of what a generator gives."""
+
+    @functools.wraps(function)
+    def wrapper(*arguments):
+        return list(function(*arguments))
+
+    return wrapper
+
+
+class Logged(Processor):
+    @logged
+    def process(self, item):
+        for number in range(item):
+            yield number or None
+
+    @logged
+    def finish(self):
+        yield "end"
+
+
+class Collected(Processor):
+    @collected
+    def process(self, item):
+        yield from range(item)
+
+    @collected
+    def finish(self):
+        yield "end"
+
+
+@processor
+@logged
+def logged_twice(item):
+    yield item
+    yield item
+
+
+def test_a_generator_function_emits_what_it_yields_behind_a_decorator_too(on):
+    assert Logged().run([0, 2], ordered=True, **on) == [None, 1, "end"]
+    assert logged_twice.run([1, 2], ordered=True, **on) == [1, 1, 2, 2]
+    assert Processor(logged(abs)).run([-1], **on) == [1]
+
+
+def test_what_a_decorator_has_made_of_a_generator_is_one_output(on):
+    assert Collected().run([0, 2], ordered=True, **on) == [[], [0, 1], ["end"]]
+
+
+def test_items_may_be_given_by_name(on):
+    assert Processor(abs).run(items=[-1], **on) == [1]
+    assert list(Processor(abs).stream(items=[-1], **on)) == [1]
+    with Processor(abs).open(**on) as live:
+        assert live.run(items=[-1]) == [1]
+        assert list(live.stream(items=[-1])) == [1]
