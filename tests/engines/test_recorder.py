@@ -6,7 +6,9 @@ import os
 
 import pytest
 
-from conveyor.engines.processes.recorder import BLOCKED, BUSY, STARVED, Reading, Recorder, create
+from conveyor.engines.counters import BLOCKED, BUSY, STARVED
+from conveyor.engines.processes.gauge import Reading
+from conveyor.engines.processes.recorder import Recorder, create
 
 pytestmark = pytest.mark.quick
 

@@ -33,7 +33,7 @@ from conveyor.engines.processes import source as source_module
 from conveyor.engines.processes.accounts import Accounts
 from conveyor.engines.processes.actor import StageActor
 from conveyor.engines.processes.frames import HEADER, frame_head, frame_of
-from conveyor.engines.processes.recorder import Gauge
+from conveyor.engines.processes.gauge import Gauge
 from conveyor.engines.processes.sink import Sink
 from conveyor.engines.processes.source import SourceActor
 from conveyor.engines.processes.way_in import WayInEnd

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 from conveyor.engines.careful import kept, reloaded
 from conveyor.engines.counters import BUSY, ELSEWHERE, GONE, STARVED
 from conveyor.engines.processes.accounts import Accounts, note_setup, taken_off
+from conveyor.engines.processes.gauge import Gauge, WorkMeter
 from conveyor.engines.processes.large import Parcel
-from conveyor.engines.processes.recorder import Gauge, WorkMeter
 from conveyor.engines.processes.way_in import WayInEnd
 from conveyor.engines.processes.way_out import Coroutine, WayOutEnd
 from conveyor.engines.processes.wire import unpack_items

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from conveyor import log
+from conveyor.engines.processes.gauge import Reading
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.load import LoadWatch
 from conveyor.engines.processes.own_ends import OwnEnds
-from conveyor.engines.processes.recorder import Reading
 from conveyor.engines.processes.refused import SPARE, need_room, refused
 from conveyor.engines.processes.staff import End, Staff
 from conveyor.engines.processes.tally import Tally

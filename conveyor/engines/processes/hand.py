@@ -10,6 +10,7 @@ from multiprocessing import Pipe
 from typing import Any
 
 from conveyor.engines.processes.descriptors import close_all
+from conveyor.engines.processes.gauge import Reading
 from conveyor.engines.processes.interrupts import interrupts_held
 from conveyor.engines.processes.large import load_copied
 from conveyor.engines.processes.launch import WorkerProcess
@@ -18,7 +19,7 @@ from conveyor.engines.processes.message import MessageEnd
 from conveyor.engines.processes.noted import around, is_note
 from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.poller import Poller
-from conveyor.engines.processes.recorder import Reading, Recorder, create
+from conveyor.engines.processes.recorder import Recorder, create
 from conveyor.engines.processes.refused import SPARE, need_room
 from conveyor.engines.processes.worker import Orders, main
 from conveyor.engines.telling import short

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from conveyor.engines.processes.recorder import Reading
+from conveyor.engines.processes.gauge import Reading
 from conveyor.engines.stats import Width
 from conveyor.flow.scale import Decision, Load, Scaler
 from conveyor.plan import Plan

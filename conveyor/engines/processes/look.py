@@ -10,8 +10,8 @@ from weakref import WeakSet
 
 from conveyor.engines.counters import BLOCKED, BUSY, ELSEWHERE, GONE, STARVED
 from conveyor.engines.processes.crew import Crew
+from conveyor.engines.processes.gauge import Gauge
 from conveyor.engines.processes.hand import Hand
-from conveyor.engines.processes.recorder import Gauge
 from conveyor.engines.processes.stacks import ask
 from conveyor.engines.processes.vitals import ENDED, STOPPED, condition
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from resource import RUSAGE_SELF, getrusage
 
 from conveyor.engines.counted import Counted
+from conveyor.engines.processes.gauge import Gauge, Glance
 from conveyor.engines.processes.hand import Hand
-from conveyor.engines.processes.recorder import Gauge, Glance
 from conveyor.plan import Plan
 from conveyor.plan.model import PARENT
 

@@ -24,10 +24,10 @@ from typing import Literal
 
 from conveyor import log
 from conveyor.engines.processes.accounts import Accounts
+from conveyor.engines.processes.gauge import Reading
 from conveyor.engines.processes.origin import Origin
 from conveyor.engines.processes.own_ends import OwnEnds
 from conveyor.engines.processes.placing import PlaceWatch
-from conveyor.engines.processes.recorder import Reading
 from conveyor.engines.processes.staff import Staff
 from conveyor.engines.processes.tally import Tally
 from conveyor.engines.processes.worker import ASK

@@ -9,9 +9,9 @@ from multiprocessing.connection import Connection
 
 from conveyor.engines.processes.accounts import Accounts, taken_off
 from conveyor.engines.processes.durable import DurableReceiver, DurableSender
+from conveyor.engines.processes.gauge import Gauge
 from conveyor.engines.processes.log import Log
 from conveyor.engines.processes.memory import Memory
-from conveyor.engines.processes.recorder import Gauge
 from conveyor.engines.processes.sink import Sink
 from conveyor.engines.processes.source import SourceActor
 from conveyor.engines.processes.staff import End, Staff

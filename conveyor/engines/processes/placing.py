@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from conveyor.engines.processes.recorder import Reading
+from conveyor.engines.processes.gauge import Reading
 from conveyor.engines.stats import Placed
 from conveyor.flow.place import Placement, decide
 from conveyor.plan import Plan

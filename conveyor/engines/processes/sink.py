@@ -6,7 +6,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from conveyor.engines.counters import STARVED
-from conveyor.engines.processes.recorder import Gauge
+from conveyor.engines.processes.gauge import Gauge
 from conveyor.engines.processes.way_in import WayInEnd
 from conveyor.engines.processes.wire import unpack_items
 from conveyor.engines.tape import Tape

@@ -11,7 +11,7 @@ from conveyor.engines.account import Account
 from conveyor.engines.arriving import Arriving
 from conveyor.engines.counters import BLOCKED, BUSY, ELSEWHERE, STARVED
 from conveyor.engines.processes.accounts import Accounts, note_setup, taken_off
-from conveyor.engines.processes.recorder import Gauge, WorkMeter
+from conveyor.engines.processes.gauge import Gauge, WorkMeter
 from conveyor.engines.processes.way_out import Coroutine, WayOutEnd
 from conveyor.engines.stage import Stage
 from conveyor.engines.tape import Span, Tape

@@ -8,10 +8,10 @@ from typing import Any, Protocol, cast
 
 from conveyor.engines.counters import BLOCKED, BUSY
 from conveyor.engines.processes.accounts import Accounts
+from conveyor.engines.processes.gauge import Gauge
 from conveyor.engines.processes.large import LargeItems, Parcel, given
 from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.pickling import dumps
-from conveyor.engines.processes.recorder import Gauge
 from conveyor.engines.processes.wire import pack_items, unpack_items
 from conveyor.engines.tape import Tape
 from conveyor.flow.batch import Frame

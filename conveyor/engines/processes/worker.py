@@ -26,6 +26,7 @@ from conveyor.engines.processes.actor import StageActor
 from conveyor.engines.processes.channel import FrameReceiver, FrameSender, LocalChannel
 from conveyor.engines.processes.durable import Bell, DurableReceiver, DurableSender
 from conveyor.engines.processes.forked import EndOfCopy, end_copy
+from conveyor.engines.processes.gauge import WorkMeter
 from conveyor.engines.processes.journal import Journal
 from conveyor.engines.processes.knowledge import Knowledge
 from conveyor.engines.processes.log import Log
@@ -35,7 +36,7 @@ from conveyor.engines.processes.message import MessageEnd
 from conveyor.engines.processes.output import redirect
 from conveyor.engines.processes.pickling import loads
 from conveyor.engines.processes.poller import Poller
-from conveyor.engines.processes.recorder import Recorder, WorkMeter
+from conveyor.engines.processes.recorder import Recorder
 from conveyor.engines.processes.refused import refused
 from conveyor.engines.processes.restartable import Blame, PackedBlame, RestartableActor
 from conveyor.engines.processes.shipping import take_shared
