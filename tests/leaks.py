@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from conveyor import Feed, Processor
-from conveyor.engines.processes.launch import start_fork_server
+from conveyor.engines.processes.fork_server import start_fork_server
 from conveyor.testing.leaks import PATIENCE, Snapshot, leaks
 
 WHAT_TESTS_IMPORT = ("hypothesis", "loguru", "numpy", "psutil", "pytest", "tests.strategies")

@@ -74,8 +74,8 @@ def _opened(
 
             return Inline(graph, warm=not once)
         case "processes":
+            from conveyor.engines.processes.fork_server import start_fork_server
             from conveyor.engines.processes.imports import imported_by
-            from conveyor.engines.processes.launch import start_fork_server
 
             # It imports its part while we import ours.
             start_fork_server(partial(imported_by, graph))

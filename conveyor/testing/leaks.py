@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from conveyor.engines.processes.launch import kept_descriptors
+from conveyor.engines.processes.fork_server import kept_descriptors
 
 PATIENCE = 5.0
 """Seconds that what is ending has to end; a real leak stays longer."""

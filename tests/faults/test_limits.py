@@ -224,7 +224,7 @@ def test_where_there_can_be_no_more_processes_the_run_says_so(tmp_path):
         PREAMBLE
         + LIMITS
         + """
-from conveyor.engines.processes import launch
+from conveyor.engines.processes import fork_server
 from pathlib import Path
 
 many = Feed() >> Processor(abs) % 8
@@ -232,7 +232,7 @@ print(sum(many.run([1] * 8)))
 start = Snapshot.take()
 mine = sum(path.stat().st_uid == os.getuid() for path in Path("/proc").glob("[0-9]*"))
 _, most = resource.getrlimit(resource.RLIMIT_NPROC)
-for pid in (0, launch.fork_server()._forkserver_pid):
+for pid in (0, fork_server.fork_server()._forkserver_pid):
     resource.prlimit(pid, resource.RLIMIT_NPROC, (mine + 4, most))
 try:
     many.run([1] * 8)
@@ -278,7 +278,7 @@ def test_where_there_is_no_folder_for_sockets_another_one_is_taken_or_it_is_told
         tmp_path,
         """
 import shutil, tempfile
-from conveyor.engines.processes import launch
+from conveyor.engines.processes import fork_server
 from multiprocessing import util
 from pathlib import Path
 
@@ -299,7 +299,7 @@ print("made", made.is_dir(), tempfile.gettempdir() == os.path.join(os.getcwd(), 
 start = Snapshot.take()
 with (Feed() >> Processor(abs)).open() as warm:
     print("warm", warm.run([1]))
-    server = launch.fork_server()._forkserver_pid
+    server = fork_server.fork_server()._forkserver_pid
     shutil.rmtree(made)  # as some systems do with what is old
     print("cleared away", Processor(abs).run([1]), Path(util.get_temp_dir()).is_dir())
     print("warm", warm.run([1]))

@@ -1,0 +1,270 @@
+"""The fork server of this process: started once, and given up where it has died.
+
+That of the standard library would, depending on the version, run the user's script again if it is
+preloaded. Ours preloads only the worker, and the installed packages that processors use.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
+from multiprocessing import forkserver, process, resource_tracker, util
+from multiprocessing.forkserver import ForkServer
+from pathlib import Path
+from typing import Any
+
+from conveyor.engines.processes.descriptors import fill_standard_streams
+from conveyor.engines.processes.imports import MODULES
+from conveyor.engines.processes.refused import no_folder, refused
+
+_PRELOAD = ["conveyor.engines.processes.preload"]
+
+
+class _Server(ForkServer):
+    """A fork server to which Ctrl-C does not come while it starts.
+
+    It inherits that the signal is blocked, and lets it in when it has learned to ignore it.
+    """
+
+    def ensure_running(self) -> None:
+        """Start it, unless it runs."""
+        fill_standard_streams()
+        _reap()
+        _find_a_folder_for_sockets()
+        see_to_a_spec()
+        # First, since the start of this one lets the signal in again.
+        with _not_interactive():
+            _start_resource_tracker()
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                super().ensure_running()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        started: Any = self  # whose descriptor is private
+        _note(started._forkserver_alive_fd)
+
+
+def see_to_a_spec() -> None:
+    """Let multiprocessing find what it looks for in ``__main__``, which a debugger may empty."""
+    vars(sys.modules["__main__"]).setdefault("__spec__", None)
+
+
+@contextmanager
+def _not_interactive() -> Generator[None, None, None]:
+    """Start helpers that do not read from the terminal at their end, whatever this process does."""
+    before = os.environ.pop(_INTERACTIVE, None)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[_INTERACTIVE] = before
+
+
+_INTERACTIVE = "PYTHONINSPECT"
+
+
+_noted: dict[int, tuple[int, int]] = {}
+"""What our descriptors that stay refer to. Who becomes a daemon closes whatever is open, and may
+open files of its own then."""
+
+
+def _note(fd: int | None) -> None:
+    if fd is not None and fd not in _noted:
+        _noted[fd] = _identity(fd)
+
+
+def _is_ours(fd: int | None) -> bool:
+    """Whether a descriptor is still what it was when it was noted."""
+    try:
+        return fd in _noted and _noted[fd] == _identity(fd)
+    except OSError:
+        return False
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
+
+
+def _start_resource_tracker() -> None:
+    """Start what multiprocessing clears up with, unless it runs, and let it be in no hurry.
+
+    It would take the core on which the fork server is to start, and it has next to nothing to do.
+    """
+    tracker: Any = resource_tracker._resource_tracker
+    if tracker._fd in _noted and not _is_ours(tracker._fd):
+        del _noted[tracker._fd]
+        tracker._fd = tracker._pid = None
+    is_ours = tracker._pid is None
+    resource_tracker.ensure_running()
+    _note(tracker._fd)
+    if is_ours and tracker._pid is not None:
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, tracker._pid, _LAST)
+
+
+_LAST = 19
+"""The niceness of who gets a core when nobody else wants it."""
+
+
+_lock = threading.Lock()
+_servers: dict[int, ForkServer] = {}
+"""The fork server of each process, by its id: a bare os.fork() copies what is not its own."""
+
+
+def _leave() -> None:
+    """In a forked process: what another thread held is held by nobody here."""
+    global _lock  # noqa: PLW0603 - nobody has another way to free it
+    _lock = threading.Lock()
+    tracker: Any = resource_tracker._resource_tracker
+    tracker._lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_leave)
+
+
+def fork_server() -> ForkServer:
+    """The fork server of this process, which all pipelines share."""
+    with _lock:
+        server = _servers.get(os.getpid())
+        if server is None:
+            server = _Server()
+            server.set_forkserver_preload(_PRELOAD)
+            _servers[os.getpid()] = server
+        return server
+
+
+def start_fork_server(modules: Callable[[], Iterable[str]]) -> None:
+    """Start the fork server, if there is none yet; it imports these modules, where it can.
+
+    Raises:
+        ResourceError: the system refuses that.
+    """
+    if os.getpid() in _servers:
+        return
+    server = fork_server()
+    os.environ[MODULES] = " ".join(modules())
+    try:
+        server.ensure_running()
+    except (OSError, MemoryError) as error:
+        raise refused("workers can't be started", error) from error
+    finally:
+        os.environ.pop(MODULES, None)
+
+
+def kept_descriptors() -> set[int]:
+    """The descriptors that stay as long as this process: to fork servers and resource tracker."""
+    servers: list[Any] = [*_servers.values(), forkserver._forkserver]
+    tracker: Any = resource_tracker._resource_tracker
+    fds = [*(server._forkserver_alive_fd for server in servers), tracker._fd]
+    return {fd for fd in fds if fd is not None}
+
+
+_SOCKET, _ITS_FOLDERS = 107, 32
+"""The most bytes in the path of a socket, and how many of them multiprocessing needs."""
+
+
+def _find_a_folder_for_sockets() -> None:
+    """See to it that multiprocessing has a folder for its sockets.
+
+    It makes one for all of them, in the folder for temporary files, when it first needs it; and
+    does not notice that it is gone, as some systems clear away what is old. Where the folder for
+    temporary files has too long a path for a socket, or takes no files any more, take another one.
+
+    Raises:
+        ResourceError: there is none.
+    """
+    told: Any = process.current_process()
+    with _lock:  # for what tempfile has found is the same for all threads
+        if os.path.isdir(told._config.get("tempdir") or ""):  # noqa: PTH112
+            return
+        told._config["tempdir"] = None
+        try:
+            found = tempfile.gettempdir()
+            before = tempfile.tempdir
+            try:
+                if len(os.fsencode(found)) + _ITS_FOLDERS > _SOCKET:
+                    tempfile.tempdir = "/var/tmp"
+                try:
+                    util.get_temp_dir()
+                except OSError:
+                    tempfile.tempdir = None  # it is looked for anew
+                    util.get_temp_dir()
+            finally:
+                tempfile.tempdir = before
+        except OSError as error:
+            raise no_folder(error) from error
+
+
+DEATH = (EOFError, ConnectionError, FileNotFoundError, ChildProcessError)
+"""What talking to a fork server that has died, or is dying, raises."""
+
+
+_buried: set[int] = set()
+"""Fork servers that are given up, and may not have ended yet."""
+
+_END_SECONDS = 1.0
+"""How long one that is dying may take to be dead."""
+
+
+def bury(server: ForkServer, error: Exception) -> None:
+    """Forget a fork server that has died, and leave neither a zombie nor a descriptor of it.
+
+    It may live: where its socket has been removed, nobody can reach it, and it ends by itself with
+    the last of its workers.
+
+    Args:
+        server: the fork server.
+        error: what talking to it raised.
+    """
+    with _lock:
+        if _servers.get(os.getpid()) is not server:
+            return  # another thread has been here
+        del _servers[os.getpid()]
+        dead: Any = server  # whose parts are private
+        if _is_ours(dead._forkserver_alive_fd):
+            os.close(dead._forkserver_alive_fd)
+        _noted.pop(dead._forkserver_alive_fd, None)
+        with suppress(OSError):
+            Path(dead._forkserver_address).unlink()
+        _buried.add(dead._forkserver_pid)
+    if not isinstance(error, FileNotFoundError):
+        wait_for(dead._forkserver_pid)
+    _reap()
+
+
+def wait_for(pid: int) -> None:
+    """Wait until a fork server that is dying is dead; for a moment, since it may live."""
+    with suppress(OSError):  # it has ended, and has been reaped
+        pidfd = os.pidfd_open(pid)
+        try:
+            is_readable(pidfd, _END_SECONDS)
+        finally:
+            os.close(pidfd)
+
+
+def _reap() -> None:
+    """Leave no zombie of a fork server that was given up and has ended."""
+    for pid in list(_buried):
+        if _is_reaped(pid):
+            _buried.discard(pid)
+
+
+def _is_reaped(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:  # it is no child of this process, which was forked
+        return True
+
+
+def is_readable(fd: int, seconds: float | None) -> bool:
+    """Whether something can be read, or a process has ended (of a pidfd); waits up to so long."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else max(0, seconds * 1000)))
