@@ -16,6 +16,7 @@ from benchmarks.workloads.scale import SCALE_BRANCHES, SCALE_ITEMS, SCALE_STAGES
 from benchmarks.workloads.seeing import SEEING
 from benchmarks.workloads.shared import SHARED
 from benchmarks.workloads.startup import STARTUP
+from benchmarks.workloads.uneven import UNEVEN
 from benchmarks.workloads.warm import WARM_RUN
 
 WORKLOADS: dict[str, Workload] = {
@@ -26,6 +27,7 @@ WORKLOADS: dict[str, Workload] = {
         DICTS,
         BALANCE,
         SKEW,
+        UNEVEN,
         ARRAYS,
         ARRAYS_BACK,
         STARTUP,
