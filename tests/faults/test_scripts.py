@@ -102,6 +102,68 @@ def test_functions_of_a_script_may_have_a_cache(tmp_path):
     assert (ended.err, ended.out) == ("", "once 1\nonce 2\n[2, 2, 4] 0\n")
 
 
+def test_functions_of_a_script_may_have_implementations_by_type(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import functools
+        from abc import ABC
+        from collections.abc import Sequence
+
+        @functools.singledispatch
+        def told(item):
+            "Tells."
+            return told.__doc__, told.mark, told.__wrapped__.__name__
+
+        told.mark = 5
+
+        class Named(ABC):
+            pass
+
+        Named.register(dict)
+
+        @told.register
+        def _(item: int | str):
+            return "plain", item
+
+        @told.register
+        def _(items: Sequence):
+            return [told(item) for item in items]
+
+        @told.register
+        def _(item: Named):
+            return "named"
+
+        class Tell(Processor):
+            @functools.singledispatchmethod
+            def told(self, item):
+                return self.told(0)
+
+            @told.register(int)
+            @classmethod
+            def _(cls, item):
+                return cls.__name__, item
+
+            def process(self, item):
+                return self.told(item)
+
+        for one in (Processor(told), Processor(lambda item: told(item)), Tell()):
+            results = [one.run([1, [2, ["a"]], {}, 1.5], engine=e) for e in ("inline", "processes")]
+            print(results[0] == results[1], results[1])
+        got, = Processor(lambda item: told).run([1])
+        print(got(1), got.registry.keys() == told.registry.keys())
+        """,
+    )
+    assert ended.err == ""
+    functions = "[('plain', 1), [('plain', 2), [('plain', 'a')]], 'named', ('Tells.', 5, 'told')]"
+    assert ended.out.splitlines() == [
+        f"True {functions}",
+        f"True {functions}",
+        "True [('Tell', 1), ('Tell', 0), ('Tell', 0), ('Tell', 0)]",
+        "('plain', 1) True",
+    ]
+
+
 def test_classes_of_a_script_may_have_private_slots(tmp_path):
     ended = run(
         tmp_path,

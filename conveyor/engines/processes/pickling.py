@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from enum import Enum
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, singledispatch, update_wrapper
 from types import CodeType, FunctionType, MemberDescriptorType
 from typing import Any, NamedTuple, NewType, ParamSpec, cast
 
@@ -177,9 +177,15 @@ class Shipper(cloudpickle.Pickler):
             return Processor.__reduce_ex__(value, PROTOCOL)
         if obj is not None and obj is loaded():
             return (_logger, ())  # each process has its own, with its own sinks
-        result: Any = super().reducer_override(value)
-        if isinstance(obj, FunctionType) and result is not NotImplemented:
-            self.functions.append(obj)
+        is_function = isinstance(obj, FunctionType)
+        return self._function(obj) if is_function else super().reducer_override(value)
+
+    def _function(self, function: FunctionType) -> Any:
+        if function.__code__ is _DISPATCHING:
+            return _reduced_dispatch(function)
+        result: Any = super().reducer_override(function)
+        if result is not NotImplemented:
+            self.functions.append(function)
         return result
 
     def _class(self, cls: type[Any]) -> Any:
@@ -213,6 +219,39 @@ def _reduced_cache(cached: Any) -> Any:
 def _cached(function: Any, parameters: dict[str, Any]) -> Any:
     """What ``functools.lru_cache`` makes of a function; it begins empty."""
     return lru_cache(**parameters)(function)
+
+
+_DISPATCHING = cast("FunctionType", singledispatch(len)).__code__
+"""The code of all functions that ``functools.singledispatch`` makes."""
+
+
+def _reduced_dispatch(function: Any) -> Any:
+    """A function with implementations by type, without the cache of those that were found.
+
+    It is filled in once it is there, since they may call it.
+    """
+    if not _is_dynamic(function):
+        return NotImplemented
+    given = {k: v for k, v in function.__dict__.items() if k not in _SET_BY_DISPATCH}
+    state = function.__wrapped__, [*function.registry.items()], given
+    return _dispatching, (function.__name__,), state, None, None, _set_dispatch_state
+
+
+_SET_BY_DISPATCH = {*vars(singledispatch(len))}
+
+
+def _dispatching(name: str) -> Any:
+    def default(_item: Any) -> None: ...
+
+    default.__name__ = name  # which is kept for an error
+    return singledispatch(default)
+
+
+def _set_dispatch_state(function: Any, state: Any) -> None:
+    wrapped, implementations, given = state
+    for cls, implementation in implementations:
+        function.register(cls, implementation)
+    update_wrapper(function, wrapped).__dict__.update(given)
 
 
 _CODE_FILE = 10
