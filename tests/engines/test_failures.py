@@ -28,7 +28,7 @@ from conveyor import (
     UsageError,
 )
 from conveyor.engines import inline
-from conveyor.engines.processes import sink
+from conveyor.engines.processes import causes, sink
 from tests.engines.engines import ENGINES
 
 pytestmark = pytest.mark.quick
@@ -325,6 +325,90 @@ def test_what_one_item_gives_is_cut_into_fair_parts():
 
     pipeline = Feed() >> Processor(many).options(on_error="skip") >> Processor(spend) % 2
     assert len(set(pipeline.run([0, 0, 0]))) == 2
+
+
+# -- what led to an error --
+
+
+class Noted(Exception):
+    """One whose pickle is without its notes."""
+
+    def __reduce__(self):
+        return Noted, self.args
+
+
+def fail_with_causes(item):
+    try:
+        try:
+            raise KeyError(item)
+        except KeyError as error:
+            error.add_note("a key")
+            raise Noted("no number") from error
+    except Noted as error:
+        error.add_note("a note")
+        raise ValueError("all in vain")  # noqa: B904
+
+
+@pytest.mark.parametrize("policy", ["fail", "dead_letter"])
+def test_an_error_has_what_led_to_it(on, policy):
+    pipeline = Feed() >> Processor(fail_with_causes).options(on_error=policy)
+    if policy == "fail":
+        with pytest.raises(StageError) as caught:
+            pipeline.run([1], **on)
+        error = caught.value
+    else:
+        (letter,) = pipeline.run([1], **on).dead_letters
+        error = letter.error
+    last = error.__cause__
+    assert (repr(last), last.__cause__, last.__suppress_context__) == (
+        "ValueError('all in vain')",
+        None,
+        False,
+    )
+    noted = last.__context__
+    assert (repr(noted), noted.__notes__) == ("Noted('no number')", ["a note"])
+    assert noted.__cause__ is noted.__context__
+    assert noted.__suppress_context__
+    assert (repr(noted.__cause__), noted.__cause__.__notes__) == ("KeyError(1)", ["a key"])
+
+
+def chain(*errors):
+    """The first of some exceptions, each of which was raised from the next."""
+    for error, cause in itertools.pairwise(errors):
+        error.__cause__ = cause
+    return errors[0]
+
+
+def chained(error):
+    """An exception and its causes, as far as to one that is the first again."""
+    found = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__
+    return found
+
+
+@pytest.mark.parametrize("wrong", [lambda _: threading.Lock(), Fickle], ids=["there", "here"])
+def test_what_led_to_an_error_ends_where_it_cannot_travel(on_processes, wrong):
+    def fail(pid):
+        raise chain(ValueError(1), ValueError(2), ValueError(wrong(pid)), ValueError(4))
+
+    with pytest.raises(StageError) as caught:
+        (Feed() >> Processor(fail)).run([os.getpid()], **on_processes)
+    assert [error.args for error in chained(caught.value.__cause__)] == [(1,), (2,)]
+
+
+def test_what_led_to_an_error_may_be_endless_or_nearly_so(on_processes):
+    def fail(count):
+        errors = [ValueError(n) for n in range(count)]
+        raise chain(*errors, *errors[:1]) if count == 3 else chain(*errors)
+
+    for count, travel in ((3, 3), (5_000, causes.MOST)):
+        with pytest.raises(StageError) as caught:
+            (Feed() >> Processor(fail)).run([count], **on_processes)
+        first, *_, last = told = chained(caught.value.__cause__)
+        assert [error.args for error in told] == [(n,) for n in range(travel)]
+        assert last.__cause__ is (first if count == 3 else None)
 
 
 # -- too many --

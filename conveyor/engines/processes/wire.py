@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence, Sized
 from typing import Any
 
 from conveyor.engines.letters import DeadLetter
+from conveyor.engines.processes.causes import pack_chain, unpack_chain
 from conveyor.engines.processes.culprit import culprit
 from conveyor.engines.processes.pickling import PROTOCOL, dumps, failure, loads
 from conveyor.engines.processes.refused import NO_MEMORY
@@ -124,26 +125,17 @@ def unpack_state(stage: str, data: bytes) -> Any:
 
 
 def pack_error(error: ConveyorError) -> bytes:
-    """An error with its cause, where that survives the way there and back."""
-    cause: bytes | None = None
-    if error.__cause__ is not None:
-        try:
-            cause = dumps(error.__cause__)
-            loads(cause)
-        except BaseException:
-            cause = None
-    return pickle.dumps((error, cause), PROTOCOL)
+    """An error with its cause and what led to that, where they survive the way there and back."""
+    cause = error.__cause__
+    return pickle.dumps((error, None if cause is None else pack_chain(cause)), PROTOCOL)
 
 
 def unpack_error(data: bytes) -> ConveyorError:
     """What :func:`pack_error` made."""
     error: ConveyorError
-    error, cause = pickle.loads(data)
-    if cause is not None:
-        try:
-            error.__cause__ = loads(cause)
-        except BaseException:
-            error.__cause__ = None
+    error, chain = pickle.loads(data)
+    if chain is not None:
+        error.__cause__ = unpack_chain(chain)
     return error
 
 
