@@ -784,6 +784,34 @@ def test_workers_have_the_environment_and_folder_of_the_caller(tmp_path):
     assert ended.out == "[('yes', 'inner')]\n", ended.err
 
 
+def test_calls_go_as_deep_in_workers_as_in_the_caller(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        class Nest:
+            def __init__(self, depth):
+                self.depth = depth
+            def __setstate__(self, state):
+                self.depth = depth(state["depth"])
+
+        def depth(n):
+            return n and 1 + depth(n - 1)
+
+        class Deep(Processor):
+            def __init__(self, nest):
+                self.nest = nest
+            def process(self, item):
+                return depth(item), self.nest.depth, sys.getrecursionlimit()
+
+        sys.setrecursionlimit(5_000)
+        print(Deep(Nest(3_000)).run([4_000]))
+        sys.setrecursionlimit(300)
+        print(Deep(Nest(1)).run([2])[0][2] >= 1_000)
+        """,
+    )
+    assert (ended.out, ended.err) == ("[(4000, 3000, 5000)]\nTrue\n", "")
+
+
 def test_closed_standard_streams_do_no_harm(tmp_path):
     ended = run(
         tmp_path,

@@ -8,6 +8,7 @@ neighbours, or the parent's own.
 from __future__ import annotations
 
 import os
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
@@ -290,6 +291,7 @@ class Staff:
                 self.window,
                 self._warm,
                 environment,
+                sys.getrecursionlimit(),
                 None if self.is_restartable(hand) else self._region(),
                 self.kept.blame(hand.workers),
                 logged.setup(),

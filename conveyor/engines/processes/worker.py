@@ -87,6 +87,7 @@ class Orders(NamedTuple):
         window: the most batches under way, for a source.
         warm: whether there may be more than one run.
         environment: the variables of the parent now; the fork server's may be older.
+        recursion: how deep calls may go in the parent.
         region: the number of its region in the arena for large items; None where there is none.
         blame: for workers in which items were in work when one of them died, which are not to be
             tried again, and why, see :data:`Blame`; pickled by :func:`pack_error`.
@@ -101,6 +102,7 @@ class Orders(NamedTuple):
     window: int
     warm: bool
     environment: Mapping[str, str]
+    recursion: int
     region: int | None
     blame: Mapping[int, PackedBlame]
     logged: Setup | None
@@ -287,6 +289,8 @@ class _Worker:
         assert self._orders is not None
         os.environ.clear()
         os.environ.update(self._orders.environment)
+        # Not lower than as ever: what is ours needs some of it, too.
+        sys.setrecursionlimit(max(self._orders.recursion, sys.getrecursionlimit()))
         drain = redirect(lambda stream, text: self._say(PRINTED, stream, text), self._stop.held)
         if self._orders.logged is not None:
             self._take_off_handlers = forward(self._orders.logged, partial(self._say, LOGGED))
