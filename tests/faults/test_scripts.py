@@ -486,6 +486,73 @@ def test_what_workers_print_arrives_whole(tmp_path):
     assert sorted(ended.err.splitlines()) == sorted(f"err {n}" for n in range(200))
 
 
+def test_what_a_worker_has_flushed_is_shown_though_it_dies_before_the_line_ends(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import threading
+
+        def load(item):
+            while item == 3 and not os.path.exists("3"):
+                time.sleep(0.01)
+            print("a", end="")
+            print("bout", end=" ", flush=True)
+            sys.stdout.buffer.write("to lo\u00e4d".encode()[:-2])
+            sys.stdout.flush()
+            sys.stdout.buffer.write("to lo\u00e4d".encode()[-2:])
+            sys.stdout.flush()
+            thread = threading.Thread(target=print, args=("thread",), kwargs={"flush": True})
+            thread.start()
+            thread.join()
+            print("told", end="", flush=True, file=sys.stderr)
+            os._exit(3)
+
+        def hang(item):
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+            print("hangs", end="", flush=True)
+            open(str(item), "w").close()
+            time.sleep(60)
+
+        loads, hangs = Processor(load), Processor(hang)
+        for n, step in enumerate((loads, hangs.options(timeout=0.5), hangs * loads), 1):
+            try:
+                (Feed() >> step).run([n])
+            except (WorkerDied, StageTimeout) as error:
+                print(type(error).__name__)
+        """,
+    )
+    loaded = ["thread", "about to lo\u00e4d"]
+    assert ended.out.splitlines()[:5] == [*loaded, "WorkerDied", "hangs", "StageTimeout"]
+    assert sorted(ended.out.splitlines()[5:]) == sorted([*loaded, "hangs", "WorkerDied"])
+    assert ended.err.splitlines() == ["told"] * 2
+
+
+def test_what_a_worker_has_flushed_waits_for_the_end_of_the_line(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        from functools import partial
+
+        def dots(letter, ends):
+            for n in range(500):
+                print(letter, end="", flush=True)
+                if n == 50 and os.fork() == 0:
+                    print("|")
+                    sys.exit()
+            if ends:
+                print(flush=True)
+                print("end", letter, end="", flush=True)
+
+        a, b, c = (Processor(partial(dots, letter)) for letter in "abc")
+        (Feed() >> a * b * c).run([True])
+        a.run([False])
+        """,
+    )
+    wanted = [line for letter in "abc" for line in (letter * 500, f"end {letter}", "|")]
+    assert sorted(ended.out.splitlines()) == sorted([*wanted, "a" * 500, "|"])
+    assert ended.err == ""
+
+
 def test_what_threads_of_a_worker_print_arrives_whole_too(tmp_path):
     ended = run(
         tmp_path,

@@ -21,7 +21,6 @@ from conveyor.engines.processes.interrupts import interrupts_held, interrupts_le
 from conveyor.engines.processes.load import LoadWatch
 from conveyor.engines.processes.mover import Mover
 from conveyor.engines.processes.origin import origin_of
-from conveyor.engines.processes.output import show
 from conveyor.engines.processes.own_ends import OwnEnds
 from conveyor.engines.processes.refused import refused
 from conveyor.engines.processes.staff import Staff
@@ -276,8 +275,8 @@ class Crew:
     def _on_report(self, hand: Hand, message: tuple[Any, ...]) -> None:
         """A worker process has sent something that changes nothing for others."""
         match message:
-            case (name, stream, text) if name == PRINTED:
-                show(stream, text)
+            case (name, stream, thread, text) if name == PRINTED:
+                hand.printed.take(stream, thread, text)
             case (name, fields) if name == LOGGED:
                 logged.handle(fields)
             case (name, tapes) if name == TAPED:

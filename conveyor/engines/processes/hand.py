@@ -18,6 +18,7 @@ from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.message import MessageEnd
 from conveyor.engines.processes.noted import around, is_note
 from conveyor.engines.processes.oom import OomWatch
+from conveyor.engines.processes.output import Printed
 from conveyor.engines.processes.poller import Poller
 from conveyor.engines.processes.recorder import Recorder, create
 from conveyor.engines.processes.refused import SPARE, need_room
@@ -55,6 +56,7 @@ class Hand:
         region: the number of its region in the arena, once it has one.
         limits: for each of its workers, the seconds that an item may take, or None for any.
         is_timed: whether there is such a limit.
+        printed: shows what it prints.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Hand:
         self.is_ready = self.has_left = self.has_taken_leave = False
         self.host(plan)
         hosted = plan.hosted(number)
+        self.printed = Printed()
         self._overdue: StageTimeout | None = None
         self.region: int | None = None
         self._poller = poller
@@ -139,6 +142,7 @@ class Hand:
         # What it said last may still be on its way.
         if self._control is not None:
             self._control.read_all()
+        self.printed.end()
         self._on_death(self)
 
     def flush(self) -> bool:
@@ -234,6 +238,7 @@ class Hand:
             if self._control is not None:
                 self._control.close()
             self._resources.close()
+            self.printed.end()
 
 
 def _how(code: int | None) -> str:

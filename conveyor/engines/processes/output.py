@@ -1,4 +1,8 @@
-"""What a worker prints and logs, on its way to the parent's streams: whole lines."""
+"""What a worker prints and logs, on its way to the parent's streams: whole lines.
+
+The beginning of one goes ahead only where the user's code flushes it, for the worker may not live
+to end it. It waits in the parent for the rest.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from conveyor.log import loaded
@@ -17,6 +22,12 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 Hold = Callable[[], AbstractContextManager[None]]
+Emit = Callable[[int, int, str], None]
+"""Called with the stream, 1 or 2, the thread that writes, and whole lines or a part of one."""
+
+AT_ONCE, A_SECOND = 100, 100
+"""Flushed parts of lines that go to the parent at once, and then: a loop that shows its progress by
+dots is not to wait for it. Those beyond go with what comes next."""
 
 
 class _Lines(io.BufferedIOBase):
@@ -27,16 +38,22 @@ class _Lines(io.BufferedIOBase):
     Args:
         fd: where the caller's stream writes, and what a process may that is started from here.
         name: the name of the stream.
-        emit: called with bytes that end in a newline.
+        emit: called with the thread and bytes, which end in a newline unless they were flushed.
         held: makes what breaks off the user's code wait until a write is done.
+
+    Attributes:
+        is_copy: whether this process has been forked, and what carries the lines is not its own.
     """
 
-    def __init__(self, fd: int, name: str, emit: Callable[[bytes], None], held: Hold) -> None:
+    def __init__(self, fd: int, name: str, emit: Callable[[int, bytes], None], held: Hold) -> None:
         self.name = name
         self._fd = fd
         self._emit = emit
         self._held = held
         self._partial: dict[int, bytes] = {}
+        self.is_copy = False
+        self._room: float = AT_ONCE
+        self._since = monotonic()
 
     def writable(self) -> bool:
         """It is."""
@@ -54,20 +71,48 @@ class _Lines(io.BufferedIOBase):
             if partial:
                 self._partial[thread] = partial
             if newline:
-                self._emit(lines + newline)
+                self._emit(thread, lines + newline)
         return len(new)
+
+    def flush(self) -> None:
+        """Hand on the line that is not whole yet; the text stream calls this after each line."""
+        thread = threading.get_ident()
+        if thread not in self._partial or self.is_copy:
+            return
+        with self._held():
+            partial = self._partial.pop(thread, b"")
+            if partial and self._has_room() and _is_text(partial):
+                self._room -= 1
+                self._emit(thread, partial)
+            elif partial:
+                self._partial[thread] = partial
+
+    def _has_room(self) -> bool:
+        now = monotonic()
+        self._room = min(self._room + (now - self._since) * A_SECOND, AT_ONCE)
+        self._since = now
+        return self._room >= 1
 
     def drain(self) -> None:
         """Hand on what is left, as lines."""
         with self._held():
             while self._partial:
-                _, partial = self._partial.popitem()
-                self._emit(partial + b"\n")
+                thread, partial = self._partial.popitem()
+                self._emit(thread, partial + b"\n")
 
 
-def _opened(fd: int, name: str, emit: Callable[[int, str], None], held: Hold) -> io.TextIOWrapper:
-    def decoded(data: bytes) -> None:
-        emit(fd, data.decode(stream.encoding, "backslashreplace"))
+def _is_text(data: bytes) -> bool:
+    """Whether bytes end with a character, and not within one."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _opened(fd: int, name: str, emit: Emit, held: Hold) -> io.TextIOWrapper:
+    def decoded(thread: int, data: bytes) -> None:
+        emit(fd, thread, data.decode(stream.encoding, "backslashreplace"))
 
     lines: Any = _Lines(fd, name, decoded, held)
     stream = io.TextIOWrapper(
@@ -76,11 +121,11 @@ def _opened(fd: int, name: str, emit: Callable[[int, str], None], held: Hold) ->
     return stream
 
 
-def redirect(emit: Callable[[int, str], None], held: Hold) -> Callable[[], None]:
-    """Send what this process prints and logs to ``emit(1 or 2, text)``.
+def redirect(emit: Emit, held: Hold) -> Callable[[], None]:
+    """Send what this process prints and logs to ``emit``.
 
     Args:
-        emit: called with whole lines.
+        emit: see :data:`Emit`.
         held: makes what breaks off the user's code wait until a write is done.
 
     Returns:
@@ -90,7 +135,7 @@ def redirect(emit: Callable[[int, str], None], held: Hold) -> Callable[[], None]
     # Kept here, for the user may take them off.
     streams: list[Any] = [out.buffer, err.buffer]
     sys.stdout, sys.stderr = out, err
-    os.register_at_fork(after_in_child=partial(_leave, out, err))
+    os.register_at_fork(after_in_child=partial(_leave, out, err, streams))
     if (logger := loaded()) is not None:
         # The sinks of the fork server write to its own stream.
         logger.remove()
@@ -103,15 +148,40 @@ def redirect(emit: Callable[[int, str], None], held: Hold) -> Callable[[], None]
     return drain
 
 
-def _leave(out: io.TextIOWrapper, err: io.TextIOWrapper) -> None:
+def _leave(out: io.TextIOWrapper, err: io.TextIOWrapper, streams: list[Any]) -> None:
     """In a process that the user's code has forked: what carries the lines is not its own."""
+    for stream in streams:
+        stream.is_copy = True
     if sys.stdout is out:
         sys.stdout = open(1, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     if sys.stderr is err:
         sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
-def show(stream: int, text: str) -> None:
+class Printed:
+    """What comes from one worker process, shown in the parent by whole lines."""
+
+    def __init__(self) -> None:
+        self._begun: dict[tuple[int, int], list[str]] = {}
+        """By stream and thread, the parts of a line that is not whole yet."""
+
+    def take(self, stream: int, thread: int, text: str) -> None:
+        """Take in what the worker sent, see :data:`Emit`."""
+        place = (stream, thread)
+        if not text.endswith("\n"):
+            self._begun.setdefault(place, []).append(text)
+            return
+        _show(stream, "".join([*self._begun.pop(place, ()), text]))
+
+    def end(self) -> None:
+        """The worker is gone: show, as lines, what it has not ended."""
+        while self._begun:
+            (stream, _), parts = self._begun.popitem()
+            with suppress(Exception):  # for the worker is to be cleared away, whatever comes
+                _show(stream, "".join([*parts, "\n"]))
+
+
+def _show(stream: int, text: str) -> None:
     """Write what came from a worker to the parent's stream."""
     target = sys.stdout if stream == 1 else sys.stderr
     if target is not None:

@@ -291,7 +291,7 @@ class _Worker:
         os.environ.update(self._orders.environment)
         # Not lower than as ever: what is ours needs some of it, too.
         sys.setrecursionlimit(max(self._orders.recursion, sys.getrecursionlimit()))
-        drain = redirect(lambda stream, text: self._say(PRINTED, stream, text), self._stop.held)
+        drain = redirect(partial(self._say, PRINTED), self._stop.held)
         if self._orders.logged is not None:
             self._take_off_handlers = forward(self._orders.logged, partial(self._say, LOGGED))
         if sys.__stderr__ is not None:
