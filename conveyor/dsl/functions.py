@@ -36,6 +36,25 @@ def _is_async_itself(function: Any) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
+def is_generator(function: Any) -> bool:
+    """Whether calling it gives an iterator over what it yields."""
+    if inspect.isgeneratorfunction(function):
+        return True
+    inner: Any = innermost(function)
+    if inspect.isfunction(inner) or inspect.ismethod(inner) or isinstance(inner, type):
+        return False
+    return inspect.isgeneratorfunction(getattr(inner, "__call__", None))  # noqa: B004
+
+
+def decorates_generator(function: Any) -> bool:
+    """Whether it stands before a generator function, and may give what that gives, or anything."""
+    try:
+        inner = inspect.unwrap(function)
+    except ValueError:  # it goes round in a circle
+        return False
+    return inner is not function and is_generator(inner)
+
+
 ASYNC = "is async: calling it gives no result, but something to await"
 
 

@@ -6,10 +6,11 @@ be answered, the rule is silent: a type checker says more.
 
 from __future__ import annotations
 
+import inspect
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping
-from inspect import isabstract, isgeneratorfunction, ismethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from inspect import isabstract, isfunction, ismethod
 from numbers import Complex
 from typing import (
     TYPE_CHECKING,
@@ -17,14 +18,18 @@ from typing import (
     Any,
     Literal,
     NamedTuple,
+    Never,
     NewType,
+    NoReturn,
     TypeVar,
     Union,
+    Unpack,
     get_args,
     get_origin,
     is_typeddict,
 )
 
+from conveyor.dsl.functions import innermost, is_generator
 from conveyor.dsl.processor import Processor, Source
 from conveyor.dsl.rules import Broken
 from conveyor.dsl.wrapped import FunctionProcessor, FunctionSource, IterableSource
@@ -102,12 +107,17 @@ def signature(processor: object) -> tuple[Types, Types]:
     """What a processor takes and gives, from its generic arguments or its annotations."""
     if not _is_processor(processor):
         return _UNKNOWN, _UNKNOWN
+    try:
+        return _signature(processor)
+    except Exception:  # noqa: BLE001 - hints are the user's, and may be anything
+        return _UNKNOWN, _UNKNOWN
+
+
+def _signature(processor: Processor[Any, Any]) -> tuple[Types, Types]:
     takes, gives = _generic(processor)
     method = _method(processor)
     if method is not None and (takes is None or gives is None):
-        argument, result = _annotations(
-            method, is_bound=not isinstance(processor, FunctionProcessor)
-        )
+        argument, result = _annotations(method)
         takes = argument if takes is None else takes
         gives = (
             _emitted(method, result, is_source=isinstance(processor, Source))
@@ -147,15 +157,14 @@ def _base_arguments(alias: Hint) -> tuple[Hint, Hint] | None:
         return Any, arguments[0]
     if len(arguments) == 1 and origin.__module__ == Processor.__module__:
         return arguments[0], arguments[0]
-    parameters = getattr(origin, "__parameters__", ())
-    return _walk_bases(origin, dict(zip(parameters, arguments, strict=False)))
+    return _walk_bases(origin, _known(getattr(origin, "__parameters__", ()), arguments))
 
 
 def _walk_bases(cls: type, known: Mapping[Any, Hint]) -> tuple[Hint, Hint] | None:
     for base in getattr(cls, "__orig_bases__", ()) if "__orig_bases__" in vars(cls) else ():
         origin = _origin(base)
         if _is_processor_class(origin):
-            arguments = tuple(known.get(hint, hint) for hint in get_args(base))
+            arguments = tuple(_substituted(hint, known) for hint in get_args(base))
             found = _base_arguments(origin[arguments])
             if found is not None:
                 return found
@@ -167,31 +176,67 @@ def _walk_bases(cls: type, known: Mapping[Any, Hint]) -> tuple[Hint, Hint] | Non
     return None
 
 
+def _known(parameters: Sequence[Hint], arguments: Sequence[Hint]) -> Mapping[Any, Hint]:
+    """What stands for each parameter of a class; nothing is, where one takes any number."""
+    if not all(isinstance(parameter, TypeVar) for parameter in parameters):
+        return {}
+    return dict(zip(parameters, arguments, strict=False))
+
+
+def _substituted(hint: Hint, known: Mapping[Any, Hint]) -> Hint:
+    """``list[T]`` as ``list[int]``, where it is known what ``T`` is."""
+    if isinstance(hint, TypeVar):
+        return known.get(hint, hint)
+    parameters = getattr(hint, "__parameters__", ()) if get_args(hint) else ()
+    if not any(parameter in known for parameter in parameters):
+        return hint
+    if not all(isinstance(parameter, TypeVar) for parameter in parameters):
+        return Any
+    return hint[tuple(known.get(parameter, parameter) for parameter in parameters)]
+
+
 def _method(processor: Processor[Any, Any]) -> Callable[..., Any] | None:
+    """What is called with the item, as it is called: without a ``self``."""
     if isinstance(processor, (FunctionProcessor, FunctionSource)):
-        return processor._function
+        return processor._callable
     if isinstance(processor, IterableSource):
         return None
-    return type(processor).generate if isinstance(processor, Source) else type(processor).process
+    return processor.generate if isinstance(processor, Source) else processor.process
 
 
-def _annotations(method: Callable[..., Any], *, is_bound: bool) -> tuple[Hint | None, Hint | None]:
+def _annotations(call: Callable[..., Any]) -> tuple[Hint | None, Hint | None]:
+    """What the item and the result are said to be."""
+    function: Any = innermost(call)
+    if isinstance(function, type):
+        return None, None
     try:
-        hints = typing.get_type_hints(method, include_extras=True)
+        is_object = not (isfunction(function) or ismethod(function))
+        if is_object and not hasattr(function, "__wrapped__"):
+            function = function.__call__
+        hints = typing.get_type_hints(function, include_extras=True)
+        return hints.get(_item(call, function)), hints.get("return")
     except Exception:  # noqa: BLE001 - an annotation may be anything, also what fails
         return None, None
-    code = getattr(method, "__code__", None)
+
+
+def _item(call: Callable[..., Any], function: Any) -> str:
+    """The name of the parameter that takes the item."""
+    if call is not innermost(call):
+        parameters = inspect.signature(call, follow_wrapped=False).parameters.values()
+        return next((p.name for p in parameters if p.kind in _POSITIONAL), "")
+    code = getattr(function, "__code__", None)
     names = code.co_varnames[: code.co_argcount] if code is not None else ()
-    position = 1 if is_bound or ismethod(method) else 0
-    argument = hints.get(names[position]) if len(names) > position else None
-    return argument, hints.get("return")
+    return next(iter(names[1 if ismethod(function) else 0 :]), "")
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def _emitted(method: Callable[..., Any], result: Hint | None, *, is_source: bool) -> Hint | None:
     """What goes downstream, from what the method returns: None is no output."""
     if result is None:
         return None
-    if isgeneratorfunction(method) or is_source:
+    if is_generator(method) or is_source:
         return _items_of(result)
     members = [hint for hint in _members(result) if hint is not type(None)]
     return Union[tuple(members)] if members else None  # noqa: UP007
@@ -222,7 +267,8 @@ def _members(hint: Hint) -> Types:  # noqa: PLR0911 - one line for each kind of 
     alias: Any = getattr(typing, "TypeAliasType", None)  # from Python 3.12 on
     if alias is not None and isinstance(hint, alias):
         return _members(hint.__value__)
-    if isinstance(hint, (TypeVar, str, typing.ForwardRef, typing.ParamSpec)):
+    is_unknown = isinstance(hint, (TypeVar, str, typing.ForwardRef, typing.ParamSpec))
+    if is_unknown or hint is Never or hint is NoReturn:
         return _UNKNOWN
     origin: Any = get_origin(hint)
     if origin is Annotated:
@@ -230,7 +276,7 @@ def _members(hint: Hint) -> Types:  # noqa: PLR0911 - one line for each kind of 
     if origin in (Union, types.UnionType):
         return tuple(member for part in get_args(hint) for member in _members(part))
     if origin is Literal:
-        return tuple({type(value): None for value in get_args(hint)})
+        return tuple(Literal[value] for value in get_args(hint))
     if isinstance(hint, NewType):
         return _members(hint.__supertype__)
     if is_typeddict(hint):
@@ -240,7 +286,10 @@ def _members(hint: Hint) -> Types:  # noqa: PLR0911 - one line for each kind of 
 
 def fits(given: Types, takes: Types) -> bool:
     """Whether anything that may be given might be taken."""
-    return any(_may_fit(out, into) for out in given for into in takes)
+    try:
+        return any(_may_fit(out, into) for out in given for into in takes)
+    except Exception:  # noqa: BLE001 - what can't be compared is no reason to refuse
+        return True
 
 
 _ALIKE: Collection[tuple[type, ...]] = ((Complex,), (bytes, bytearray, memoryview))
@@ -248,10 +297,12 @@ _ALIKE: Collection[tuple[type, ...]] = ((Complex,), (bytes, bytearray, memoryvie
 
 
 def _may_fit(given: Hint, takes: Hint) -> bool:
-    if given is takes or any(hint in (Any, object) for hint in (given, takes) if _hashable(hint)):
+    is_any = any(hint in (Any, object) for hint in (given, takes) if _hashable(hint))
+    if given is takes or is_any or _is_file(given, takes) or _is_file(takes, given):
         return True
-    if _is_file(given, takes) or _is_file(takes, given):
-        return True
+    if _origin(given) is _origin(takes) is Literal:
+        return bool(get_args(given)[0] == get_args(takes)[0])
+    given, takes = _without_value(given), _without_value(takes)
     if (
         isinstance(given, type)
         and isinstance(takes, type)
@@ -264,6 +315,11 @@ def _may_fit(given: Hint, takes: Hint) -> bool:
         except TypeError:
             return True
     return _is_subhint(given, takes) or _is_subhint(takes, given) or _parts_may_fit(given, takes)
+
+
+def _without_value(hint: Hint) -> Hint:
+    """``Literal["a"]`` as ``str``."""
+    return get_args(hint)[0].__class__ if _origin(hint) is Literal else hint
 
 
 def _are_alike(one: type, other: type) -> bool:
@@ -327,18 +383,41 @@ def _is_subhint(one: Hint, other: Hint) -> bool:
         return True
 
 
-def _parts_may_fit(given: Hint, takes: Hint) -> bool:
+def _parts_may_fit(given: Hint, takes: Hint) -> bool:  # noqa: PLR0911 - the answer is soon known
     """``dict[str, int]`` for ``Mapping[str, float]``: the same container, parts that may fit."""
     origins: list[Any] = [_origin(hint) or hint for hint in (given, takes)]
-    if not all(isinstance(origin, type) for origin in origins):
-        return True
-    if _is_protocol(origins[0]) or _is_protocol(origins[1]):
+    if not all(isinstance(origin, type) and not _is_protocol(origin) for origin in origins):
         return True
     if not (issubclass(origins[0], origins[1]) or issubclass(origins[1], origins[0])):
         return isabstract(origins[0]) and isabstract(origins[1])
-    if origins[0] is not origins[1] and any(o.__module__ not in _CONTAINERS for o in origins):
+    is_same = origins[0] is origins[1]
+    if not is_same and any(origin.__module__ not in _CONTAINERS for origin in origins):
         return True
     one, other = get_args(given), get_args(takes)
-    if len(one) != len(other) or not one or Ellipsis in (*one, *other):
-        return Ellipsis in (*one, *other) or not (one and other) or origins[0] is not origins[1]
+    if not (one and other) or any(map(_is_unpacked, (*one, *other))):
+        return True
+    if tuple in origins:
+        one, other = _places(origins[0], one), _places(origins[1], other)
+        one, other = _as_long(one, other), _as_long(other, one)
+    elif Ellipsis in (*one, *other):
+        return True
+    if len(one) != len(other):
+        return not is_same
     return all(fits(_members(a), _members(b)) for a, b in zip(one, other, strict=True))
+
+
+def _is_unpacked(hint: Hint) -> bool:
+    """Whether a hint stands for any number of others: ``*Ts``, ``*tuple[int, ...]``."""
+    return _origin(hint) is Unpack or getattr(hint, "__unpacked__", False) is True
+
+
+def _places(origin: Any, arguments: tuple[Hint, ...]) -> tuple[Hint, ...]:
+    """What is in a container that may be a tuple: in a ``Sequence[int]``, any number of ints."""
+    return arguments if origin is tuple else (*arguments, Ellipsis)
+
+
+def _as_long(places: tuple[Hint, ...], other: tuple[Hint, ...]) -> tuple[Hint, ...]:
+    """The places of a tuple; of ``tuple[int, ...]`` as many as the other has."""
+    if Ellipsis not in places:
+        return places
+    return places[:1] * (1 if Ellipsis in other else len(other))

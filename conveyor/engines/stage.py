@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from operator import attrgetter, length_hint, sub
@@ -14,6 +12,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 from conveyor.dsl.copies import instance_state
+from conveyor.dsl.functions import decorates_generator, is_generator
 from conveyor.dsl.processor import Processor, Source, generated
 from conveyor.dsl.wrapped import FunctionSource
 from conveyor.engines.account import Account
@@ -451,16 +450,12 @@ def _content(value: Any) -> bytes | None:
 def _emitting(method: Callable[..., Any]) -> Callable[..., Iterator[Any]] | None:
     """What gives an iterator of the outputs; None for a method that returns the one output.
 
-    A decorator may stand before a generator function. What that one gives then, is known once it
-    is called: a generator, as a rule, or what the decorator has made of it.
+    What a decorator gives that stands before a generator function is known once it is called: a
+    generator, as a rule, or what it has made of that.
     """
-    if _is_generator(method):
+    if is_generator(method):
         return method
-    try:
-        inner = inspect.unwrap(method)
-    except ValueError:  # it goes round in a circle
-        return None
-    if inner is method or not _is_generator(inner):
+    if not decorates_generator(method):
         return None
 
     def emitted(*arguments: Any) -> Iterator[Any]:
@@ -471,12 +466,3 @@ def _emitting(method: Callable[..., Any]) -> Callable[..., Iterator[Any]] | None
             yield result
 
     return emitted
-
-
-def _is_generator(method: Callable[..., Any]) -> bool:
-    if inspect.isgeneratorfunction(method):
-        return True
-    inner = method.func if isinstance(method, functools.partial) else method
-    if inspect.isfunction(inner) or inspect.ismethod(inner) or isinstance(inner, type):
-        return False
-    return inspect.isgeneratorfunction(getattr(inner, "__call__", None))  # noqa: B004

@@ -38,6 +38,7 @@ T = TypeVar("T")
 Given = TypeVar("Given")
 Taken = TypeVar("Taken")
 Bound = TypeVar("Bound", bound=int)
+Ts = typing.TypeVarTuple("Ts")
 
 
 class Animal: ...
@@ -78,6 +79,10 @@ class Colour(enum.Enum):
     RED = 1
 
 
+class Code(enum.IntEnum):
+    OK = 200
+
+
 UserId = NewType("UserId", int)
 
 
@@ -116,11 +121,22 @@ CAN_NOT_FIT = [
     (list[list[int]], list[list[str]]),
     (tuple[int, str], tuple[int, int]),
     (tuple[int, int], tuple[int, int, int]),
+    (tuple[int, ...], tuple[str, ...]),
+    (tuple[int, ...], tuple[str, int]),
+    (tuple[int, str], tuple[str, ...]),
+    (tuple[int, ...], Sequence[str]),
+    (Sequence[int], tuple[str, ...]),
+    (tuple[int, str], Sequence[int]),
     (Box[int], Box[str]),
     (int | None, str),
     (int | bytes, str | list[int]),
     (str, Literal[1, 2]),
     (Literal["a"], int),
+    (Literal["a"], Literal["b"]),
+    (Literal["a", "b"], Literal["c", "d"]),
+    (Literal[1], Literal["1"]),
+    (Literal[Colour.RED], Literal[1]),
+    (list[Literal["a"]], list[Literal["b"]]),
     (UserId, str),
     (Movie, list),
     (Movie, str),
@@ -179,6 +195,15 @@ MIGHT_FIT = [
     (tuple[int, ...], tuple[int, int]),
     (tuple[int, int], tuple[int, ...]),
     (tuple[int, int], Sequence[int]),
+    (tuple[int, ...], tuple[float, ...]),
+    (tuple[int, ...], tuple[Any, ...]),
+    (tuple[int, ...], Sequence[float]),
+    (Sequence[int], tuple[int, str | float]),
+    (tuple[int, str], Iterable[int | str]),
+    (tuple[()], tuple[int, ...]),
+    (tuple[int, *Ts], tuple[int, str, bytes]),
+    (tuple[int, *tuple[str, ...]], tuple[int, str, str]),
+    (tuple[int, str], tuple[*Ts]),
     (Point, tuple[int, int]),
     (tuple[int, int], Point),
     (Box[int], Box),
@@ -198,7 +223,17 @@ MIGHT_FIT = [
     (Movie, Mapping[str, object]),
     (Literal["a", "b"], str),
     (str, Literal["a"]),
-    (Literal[1], Literal[2]),
+    (Literal["a"], Literal["a", "b"]),
+    (Literal["a", "b"], Literal["b", "c"]),
+    (Literal["a"], str | None),
+    (Literal[1], float),
+    (Literal[1], Literal[True]),
+    (Literal[Colour.RED], Colour),
+    (Literal[Code.OK], Literal[200]),
+    (Literal[Code.OK], int),
+    (Literal["a"], Sequence[str]),
+    (typing.Never, int),
+    (typing.NoReturn, list[int]),
     (Annotated[int, "metres"], int),
     (int, Annotated[float, "feet"]),
     (T, int),
@@ -373,6 +408,41 @@ def test_the_arguments_of_a_generic_subclass_may_stand_in_another_order():
     refused(lambda: pipeline.compile(), "types")
 
 
+class Collected(Processor[T, list[T]], Generic[T]):
+    def process(self, item):
+        return [item]
+
+
+class CollectedInts(Collected[int]): ...
+
+
+@pytest.mark.parametrize("made", [Collected[int], CollectedInts])
+def test_what_a_generic_subclass_is_made_with_counts_inside_of_other_types(made):
+    assert (made() >> takes(list[int])).compile()
+    assert (Collected() >> takes(list[str])).compile()
+    for wrong in (made() >> takes(list[str]), gives(str) >> made()):
+        refused(lambda wrong=wrong: wrong.compile(), "types")
+
+
+def test_what_stands_for_any_number_of_types_is_not_known():
+    class Row(Processor[T, tuple[T, *Ts]], Generic[T, *Ts]):
+        def process(self, item):
+            return (item,)
+
+    assert (Row[int, str, bytes]() >> takes(tuple[int, str, bytes])).compile()
+    assert (Row() >> takes(tuple[int, str])).compile()
+
+
+def test_hints_that_have_no_hash_do_no_harm():
+    odd = Annotated[list[T], []]
+
+    class Odd(Processor[odd, odd], Generic[T]):
+        def process(self, item):
+            return item
+
+    assert (gives(list[int]) >> Odd[int]() >> takes(list[int])).compile()
+
+
 def test_a_source_says_what_it_makes():
     class Numbers(Source[int]):
         def generate(self):
@@ -481,7 +551,7 @@ def test_each_mistake_is_told():
 
 
 def test_lambdas_and_builtins_and_partials_say_nothing():
-    silent = (lambda x: x, len, functools.partial(pow, 2), str.upper, int, print)
+    silent = (lambda x: x, len, functools.partial(pow, 2), str.upper, int, print, np.abs)
     for function in silent:
         assert (gives(bytes) >> Processor(function) >> takes(Dog)).compile()
 
@@ -517,6 +587,102 @@ def test_a_bound_method_says_what_its_item_is():
     assert (gives(int) >> Processor(Counting().add) >> takes(str)).compile()
     pipeline = gives(str) >> Processor(Counting().add)
     refused(lambda: pipeline.compile(), "types")
+
+
+class Shown:
+    unit: str = "m"
+
+    def __call__(self, n: int) -> str:
+        return f"{n}{self.unit}"
+
+
+def test_an_object_that_is_called_says_what_its_item_is():
+    assert (gives(int) >> Processor(Shown()) >> takes(str)).compile()
+    for wrong in (gives(str) >> Processor(Shown()), Processor(Shown()) >> takes(int)):
+        refused(lambda wrong=wrong: wrong.compile(), "types")
+
+
+def test_an_object_that_yields_gives_what_it_yields():
+    class Words:
+        def __call__(self, text: str) -> Iterator[str]:
+            yield from text.split()
+
+    assert (Processor(Words()) >> length).compile()
+    pipeline = Processor(Words()) >> doubled
+    refused(lambda: pipeline.compile(), "types")
+
+
+def added(n: int, text: str, *, sign: bytes = b"+") -> list[str]:
+    return [str(n), text, str(sign)]
+
+
+@pytest.mark.parametrize(
+    ("function", "item", "other"),
+    [
+        (functools.partial(added, 3), str, int),
+        (functools.partial(added, text="3"), int, str),
+        (functools.partial(functools.partial(added, text="3"), sign=b"-"), int, bytes),
+        (functools.partial(Shown()), int, str),
+    ],
+    ids=str,
+)
+def test_a_partial_says_what_is_left_to_give(function, item, other):
+    assert (gives(item) >> Processor(function) >> takes(list[str] | str)).compile()
+    for wrong in (gives(other) >> Processor(function), Processor(function) >> takes(bytes)):
+        refused(lambda wrong=wrong: wrong.compile(), "types")
+
+
+def test_a_static_method_and_one_of_the_class_say_what_their_item_is():
+    class Static(Processor):
+        @staticmethod
+        def process(item: int) -> str:
+            return str(item)
+
+    class OfTheClass(Processor):
+        @classmethod
+        def process(cls, item: int) -> str:
+            return str(item)
+
+    for made in (Static(), OfTheClass()):
+        assert (gives(int) >> made >> takes(str)).compile()
+        pipeline = made >> made
+        refused(lambda pipeline=pipeline: pipeline.compile(), "types")
+
+
+def test_what_a_decorated_function_says_is_what_was_copied():
+    def logged(function):
+        @functools.wraps(function)
+        def inner(item):
+            return function(item)
+
+        return inner
+
+    class Logged:
+        def __init__(self, function):
+            functools.update_wrapper(self, function)
+
+        def __call__(self, *args: bytes) -> bytes:
+            return self.__wrapped__(*args)
+
+    def half(item: int) -> float:
+        return item / 2
+
+    pipeline = gives(str) >> Processor(logged(half))
+    refused(lambda: pipeline.compile(), "types")
+    for made in (logged(half), Logged(half), functools.lru_cache(half)):
+        assert (gives(int) >> Processor(made) >> takes(float)).compile()
+        pipeline = Processor(made) >> takes(str)
+        refused(lambda pipeline=pipeline: pipeline.compile(), "types")
+
+
+def test_what_a_class_has_does_not_say_what_calling_it_takes():
+    class Settings:
+        item: bytes
+
+        def __init__(self, item: int) -> None:
+            self.item = bytes(item)
+
+    assert (gives(int) >> Processor(Settings) >> takes(Dog)).compile()
 
 
 def test_other_arguments_than_the_item_do_not_count():
