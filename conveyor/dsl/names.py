@@ -52,16 +52,28 @@ def snake(name: str) -> str:
 
 def arguments(processor: Processor[Any, Any]) -> tuple[bool, list[str]]:
     """Whether it can be called with what it will be given, and what it needs besides."""
-    is_source = isinstance(processor, Source)
+    given = 0 if isinstance(processor, Source) else 1
     try:
         call = processor.generate if isinstance(processor, Source) else processor.process
         if isinstance(processor, Wrapped):
             call = processor._callable
-        parameters = list(inspect.signature(call).parameters.values())
-    except (TypeError, ValueError):  # what is written in C may not say
-        return True, []
+        wanted = _wanted(inspect.signature(call, follow_wrapped=False), given)
+        if wanted != _NOTHING_MORE:
+            # What a wrapper adds, or hands in itself, is told by the one or by the other.
+            told = _wanted(inspect.signature(call), given)
+            wanted = wanted if told != _NOTHING_MORE else told
+    except Exception:  # noqa: BLE001 - what is written in C may not say, and a property may fail
+        return _NOTHING_MORE
+    return wanted
+
+
+_NOTHING_MORE: tuple[bool, list[str]] = (True, [])
+
+
+def _wanted(signature: inspect.Signature, given: int) -> tuple[bool, list[str]]:
+    """Whether something can be called with so many arguments, and what it needs besides."""
+    parameters = signature.parameters.values()
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    wanted = positional[0 if is_source else 1 :]
-    wanted += [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-    takes = is_source or bool(positional) or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    wanted = positional[given:] + [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    takes = len(positional) >= given or any(p.kind is p.VAR_POSITIONAL for p in parameters)
     return takes, [p.name for p in wanted if p.default is p.empty]

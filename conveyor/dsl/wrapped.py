@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, overload
 
 from conveyor.dsl.copies import Own, copied, instance_of, with_settings
 from conveyor.dsl.element import is_element, is_element_class
-from conveyor.dsl.functions import ASYNC, is_async, name_of, shown
+from conveyor.dsl.functions import ASYNC, innermost, is_async, name_of, shown
 from conveyor.dsl.processor import Processor, Source
 from conveyor.dsl.rules import refuse_element
 from conveyor.dsl.variables import In, Out, P, Result
@@ -65,15 +65,8 @@ class Wrapped:
             UsageError: the function takes no such argument.
         """
         bound = {**self._bound, **kwargs}
-        try:
-            signature = inspect.signature(self._function)
-        except (TypeError, ValueError):
-            signature = None
-        if signature is not None:
-            try:
-                signature.bind_partial(**bound)
-            except TypeError as error:
-                raise UsageError(f"{name_of(self._function)}.bind(): {error}") from None
+        if (error := _unbindable(self._function, bound)) is not None:
+            raise UsageError(f"{name_of(self._function)}.bind(): {error}")
         own = replace(self._conveyor, origin=None)
         copy: Self = copied(self, own, _bound=bound, _decorated=self._root)
         return copy
@@ -99,6 +92,24 @@ class Wrapped:
         if is_global(self._root):
             return (_revive, (self._root, dict(self._bound), self._conveyor.settings))
         return super().__reduce_ex__(protocol)
+
+
+def _unbindable(function: Callable[..., Any], bound: Mapping[str, Any]) -> TypeError | None:
+    """Why a function can't be called with these; None where it can, or nobody can say.
+
+    What a decorated one takes by ``**kwargs`` it hands on, so the function in it must take that.
+    """
+    try:
+        signature = inspect.signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return None
+    try:
+        signature.bind_partial(**bound)
+    except TypeError as error:
+        return error
+    wrapped = getattr(innermost(function), "__wrapped__", None)
+    handed_on = {name: bound[name] for name in bound if name not in signature.parameters}
+    return _unbindable(wrapped, handed_on) if wrapped is not None and handed_on else None
 
 
 def _revive(decorated: Any, bound: Mapping[str, Any], settings: Settings) -> Any:

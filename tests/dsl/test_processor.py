@@ -108,6 +108,29 @@ def test_bind_refuses_what_the_function_does_not_take():
         shout.bind(volume=3)
 
 
+def decorated(inner):
+    return processor(functools.wraps(shout._function)(inner))
+
+
+def test_bind_asks_what_decorates_the_function_and_what_that_hands_on():
+    closed = decorated(lambda text, volume=1: text)
+    handing_on = decorated(lambda *args, volume=1, **more: more)
+    assert closed.bind(volume=3)("a") == "a"
+    assert handing_on.bind(volume=3, mark=".")("a") == {"mark": "."}
+    for refused_by, argument in ((closed, "mark"), (handing_on, "mork")):
+        with pytest.raises(UsageError, match=argument):
+            refused_by.bind(**{argument: "."})
+
+
+def test_what_neither_a_decorator_nor_its_function_has_is_told():
+    def needy(text, path):
+        return text
+
+    lacking = functools.wraps(needy)(lambda text, path: needy(text, path))
+    assert "path" in refused(lambda: Processor(lacking).compile(), "element-type").message
+    assert Processor(functools.wraps(needy)(lambda *args: args)).compile()
+
+
 def test_what_bind_gave_has_options_too():
     assert run(loud, "a") == ["A!!"]
     assert run(shout.options(name="x").bind(mark="?"), "a") == ["A?"]

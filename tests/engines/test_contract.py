@@ -162,6 +162,55 @@ def scaled(item, *, by=1):
     return item * by
 
 
+def with_a_key(function):
+    @functools.wraps(function)
+    def inner(item):
+        return function(item, key=10)
+
+    return inner
+
+
+def handing_on(function):
+    @functools.wraps(function)
+    def inner(*args, twice=False, **kwargs):
+        return function(*args, **kwargs) * (2 if twice else 1)
+
+    return inner
+
+
+@with_a_key
+def keyed(item, key):
+    return item * key
+
+
+class ByType(Processor):
+    @functools.singledispatchmethod
+    def process(self, item):
+        return item
+
+    @process.register
+    def _(self, item: int):
+        return -item
+
+
+def test_what_a_decorator_hands_in_is_not_asked_for(on):
+    assert (Feed() >> Processor(keyed)).run([1, 2], **on) == [10, 20]
+
+
+def test_a_process_may_do_something_else_for_each_type(on):
+    assert (Feed() >> ByType()).run([1, "a"], **on) == [-1, "a"]
+
+
+def test_what_a_decorator_hands_on_can_be_bound(on):
+    @processor
+    @handing_on
+    def scaled(item, by):
+        return item * by
+
+    for bound, output in ((scaled.bind(by=3), 3), (scaled.bind(by=3, twice=True), 6)):
+        assert (Feed() >> bound).run([1], **on) == [output]
+
+
 def test_a_decorated_function_runs_bound_and_with_options(on):
     pipeline = Feed() >> scaled.bind(by=3) >> scaled.bind(by=2).options(name="twice") >> scaled
     assert pipeline.run([1, 2], **on) == [6, 12]
