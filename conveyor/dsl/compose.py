@@ -8,6 +8,7 @@ from numbers import Number
 from typing import Any, NoReturn, cast
 
 from conveyor.dsl import normal
+from conveyor.dsl.calls import uncallable
 from conveyor.dsl.copies import with_settings
 from conveyor.dsl.element import Element, is_element, is_element_class
 from conveyor.dsl.functions import shown
@@ -17,6 +18,7 @@ from conveyor.dsl.options import changed, see_that_it_restarts
 from conveyor.dsl.pipeline import Pipeline
 from conveyor.dsl.processor import Feed, Processor
 from conveyor.dsl.rules import Broken, Fault, refuse
+from conveyor.dsl.seams import misfits_between
 from conveyor.dsl.site import caller
 from conveyor.dsl.text import binary_fault, call_fault, operand
 from conveyor.errors import UsageError
@@ -106,9 +108,12 @@ def admit(value: object) -> Element[Any, Any]:
     """A value as an element: the one door for everything that comes from outside.
 
     Raises:
-        Broken: it is no Conveyor type; with a hint for each common mistake.
+        Broken: it is no Conveyor type, with a hint for each common mistake; or a processor that
+            can't be called with an item.
     """
     if is_element(value):
+        if isinstance(value, Processor) and (broken := uncallable(value)) is not None:
+            raise broken
         return value
     name = shown(value)
     if is_element_class(value):
@@ -149,6 +154,7 @@ def _sequence(
         elif not joins_itself:
             link = (Join(),)
     atoms = normal.extend(before, (*link, *behind))
+    found += misfits_between(before, (*link, *behind))
     return Pipeline._of(atoms, tail=tail(right))
 
 

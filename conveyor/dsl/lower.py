@@ -6,17 +6,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from conveyor.dsl.calls import uncallable
 from conveyor.dsl.element import Element
 from conveyor.dsl.links import Fork, Join, Pipe
-from conveyor.dsl.names import arguments, label, node_name
+from conveyor.dsl.names import label, node_name
 from conveyor.dsl.normal import Atoms, atoms_of, begins_with_join, without_plain_pipe
 from conveyor.dsl.options import shown as shown_settings
 from conveyor.dsl.processor import Feed, Processor, Source
 from conveyor.dsl.rules import Broken, Fault, refuse
+from conveyor.dsl.seams import misfits
 from conveyor.dsl.site import caller
 from conveyor.dsl.text import Path, walk, written
-from conveyor.dsl.types import misfits
-from conveyor.dsl.wrapped import Wrapped, is_method
 from conveyor.graph import Edge, ForkNode, Graph, JoinNode, Node, OutputNode, ProcessorNode
 from conveyor.graph.model import StageKind
 
@@ -28,12 +28,8 @@ def compiled(element: Element[Any, Any]) -> Graph:
         ConstructionError: it breaks construction rules; all of them are told.
     """
     atoms = atoms_of(element)
-    broken = [*_start(atoms), *_uncallable(atoms)]
-    lowered = None
-    if not begins_with_join(atoms):
-        lowered = lower(atoms)
-        broken += [(lowered.paths[node], rule) for node, rule in misfits(lowered.graph)]
-    if broken or lowered is None:
+    broken = [*_start(atoms), *_uncallable(atoms), *misfits(atoms)]
+    if broken:
         text = written(atoms)
         # What is laid on several branches breaks a rule in each of them; it is told once.
         told: dict[tuple[str, str, int], Fault] = {}
@@ -41,7 +37,7 @@ def compiled(element: Element[Any, Any]) -> Graph:
             fault = rule.at(text.text, text.span(path))
             told.setdefault((rule.rule, rule.message, id(rule.culprit)), fault)
         refuse([*told.values()], caller()[0])
-    return lowered.graph.check()
+    return lower(atoms).check()
 
 
 def _start(atoms: Atoms) -> list[tuple[Path, Broken]]:
@@ -57,38 +53,12 @@ def _start(atoms: Atoms) -> list[tuple[Path, Broken]]:
 
 
 def _uncallable(atoms: Atoms) -> list[tuple[Path, Broken]]:
-    """What can't be called with the one item it will be given; a source, with none."""
-    found: list[tuple[Path, Broken]] = []
-    for path, atom in walk(atoms):
-        if isinstance(atom, Processor):
-            takes, missing = arguments(atom)
-            name = label(atom)
-            if missing:
-                besides = "" if isinstance(atom, Source) else " besides the item"
-                values = ", ".join(f"{argument}=..." for argument in missing)
-                hint = "give them to __init__, and keep them in self"
-                if isinstance(atom, Wrapped):
-                    hint = f"write {name}.bind({values})"
-                    if is_method(atom):
-                        hint = f"a method is no processor by itself: write Processor(x.{name})"
-                message = f"{name} needs {', '.join(missing)}{besides}"
-                found.append((path, Broken("element-type", message, hint, atom)))
-            elif not takes:
-                hint = "it needs one argument, for the item; to make items, write a source"
-                message = f"{name} takes no item"
-                found.append((path, Broken("element-type", message, hint, atom)))
-    return found
+    processors = [(path, atom) for path, atom in walk(atoms) if isinstance(atom, Processor)]
+    found = [(path, uncallable(processor)) for path, processor in processors]
+    return [(path, broken) for path, broken in found if broken is not None]
 
 
-@dataclass(frozen=True, slots=True)
-class Lowered:
-    """A graph, and for each processor node where in the expression it stands."""
-
-    graph: Graph
-    paths: dict[str, Path]
-
-
-def lower(atoms: Atoms) -> Lowered:
+def lower(atoms: Atoms) -> Graph:
     """The graph of a sequence in normal form that starts with no join."""
     lay = _Layer()
     tails = [lay.tail(None)]
@@ -96,10 +66,10 @@ def lower(atoms: Atoms) -> Lowered:
         # What the user calls a stage goes before: this node is nowhere in the expression.
         named = {node_name(atom) for _, atom in walk(atoms) if isinstance(atom, Processor)}
         tails = [lay.node(ProcessorNode(lay.name("feed", named), "feed", "Feed()"), tails)]
-    tails = lay.sequence(atoms, (), tails)
+    tails = lay.sequence(atoms, tails)
     lay.node(OutputNode(), tails)
     edges = tuple(edge for _, edge in sorted(lay.edges, key=lambda pair: pair[0]))
-    return Lowered(Graph(tuple(lay.nodes), edges), lay.paths)
+    return Graph(tuple(lay.nodes), edges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +85,6 @@ class _Layer:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.edges: list[tuple[int, Edge]] = []
-        self.paths: dict[str, Path] = {}
         self._ids = {"output"}
         self._ranks = 0
 
@@ -139,10 +108,9 @@ class _Layer:
                 self.edges.append((end.rank, Edge(end.node, node.id, end.capacity)))
         return self.tail(node.id)
 
-    def sequence(self, atoms: Atoms, path: Path, tails: list[_Tail]) -> list[_Tail]:
+    def sequence(self, atoms: Atoms, tails: list[_Tail]) -> list[_Tail]:
         fork = ""
-        for index, atom in enumerate(atoms):
-            here = (*path, index)
+        for atom in atoms:
             match atom:
                 case Pipe(capacity=capacity):
                     # Pipes in a row are one pipe, which holds what the smallest of them does.
@@ -152,16 +120,15 @@ class _Layer:
                     name = self.name("zip" if how == "zip" else "join")
                     tails = [self.node(JoinNode(name, fork, how), tails)]
                 case Fork():
-                    fork, tails = self.fork(atom, here, tails)
+                    fork, tails = self.fork(atom, tails)
                 case Processor():
-                    tails = [self.processor(atom, here, tails)]
+                    tails = [self.processor(atom, tails)]
                 case _:
                     raise TypeError(f"{type(atom).__name__} has no node")
         return tails
 
-    def processor(self, atom: Processor[Any, Any], path: Path, tails: list[_Tail]) -> _Tail:
+    def processor(self, atom: Processor[Any, Any], tails: list[_Tail]) -> _Tail:
         name = self.name(node_name(atom))
-        self.paths[name] = path
         kind: StageKind = "processor"
         if isinstance(atom, (Feed, Source)):
             kind = "feed" if isinstance(atom, Feed) else "source"
@@ -169,10 +136,10 @@ class _Layer:
         text = label(atom) + shown_settings(settings)
         return self.node(ProcessorNode(name, kind, text, settings, atom), tails)
 
-    def fork(self, atom: Fork[Any, Any], path: Path, tails: list[_Tail]) -> tuple[str, list[_Tail]]:
+    def fork(self, atom: Fork[Any, Any], tails: list[_Tail]) -> tuple[str, list[_Tail]]:
         name = self.name("fork")
         self.node(ForkNode(name, atom.kind, atom.auto), tails)
         ends: list[_Tail] = []
-        for number, branch in enumerate(atom.branches):
-            ends += self.sequence(branch, (*path, number), [self.tail(name)])
+        for branch in atom.branches:
+            ends += self.sequence(branch, [self.tail(name)])
         return name, ends

@@ -1,13 +1,12 @@
-"""What a processor is called: in expressions, and in the graph; and what it wants to be given."""
+"""What a processor is called: in expressions, and in the graph."""
 
 from __future__ import annotations
 
-import inspect
 from contextlib import suppress
 from typing import Any
 
 from conveyor.dsl.functions import innermost, name_of, shown
-from conveyor.dsl.processor import Processor, Source
+from conveyor.dsl.processor import Processor
 from conveyor.dsl.wrapped import IterableSource, Wrapped
 
 
@@ -48,32 +47,3 @@ def snake(name: str) -> str:
         starts_word = before.islower() or before.isdigit() or (before.isupper() and after.islower())
         out += ("_" if char.isupper() and starts_word else "") + char.lower()
     return out
-
-
-def arguments(processor: Processor[Any, Any]) -> tuple[bool, list[str]]:
-    """Whether it can be called with what it will be given, and what it needs besides."""
-    given = 0 if isinstance(processor, Source) else 1
-    try:
-        call = processor.generate if isinstance(processor, Source) else processor.process
-        if isinstance(processor, Wrapped):
-            call = processor._callable
-        wanted = _wanted(inspect.signature(call, follow_wrapped=False), given)
-        if wanted != _NOTHING_MORE:
-            # What a wrapper adds, or hands in itself, is told by the one or by the other.
-            told = _wanted(inspect.signature(call), given)
-            wanted = wanted if told != _NOTHING_MORE else told
-    except Exception:  # noqa: BLE001 - what is written in C may not say, and a property may fail
-        return _NOTHING_MORE
-    return wanted
-
-
-_NOTHING_MORE: tuple[bool, list[str]] = (True, [])
-
-
-def _wanted(signature: inspect.Signature, given: int) -> tuple[bool, list[str]]:
-    """Whether something can be called with so many arguments, and what it needs besides."""
-    parameters = signature.parameters.values()
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    wanted = positional[given:] + [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-    takes = len(positional) >= given or any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    return takes, [p.name for p in wanted if p.default is p.empty]

@@ -64,6 +64,7 @@ def _laid(
     """The normal form, the places where a pipe is missing, and the broken rules."""
     from conveyor.dsl import normal
     from conveyor.dsl.compose import admit, kind_of, tail
+    from conveyor.dsl.seams import misfits_between
     from conveyor.dsl.text import call_fault
 
     atoms: tuple[Element[Any, Any], ...] = ()
@@ -77,7 +78,9 @@ def _laid(
             head = kind_of(more[0])
             if ends_in and head != "pipe" and ends_in not in _MAY_PRECEDE[head]:
                 missing.append(place)
-            atoms = normal.extend(atoms, more)
+            before, atoms = atoms, normal.extend(atoms, more)
+            broken_here = misfits_between(before, more)
+            faults += [call_fault(one, "Pipeline", tuple(elements), place) for one in broken_here]
             ends_in = tail(element)
         except Broken as broken:
             faults.append(call_fault(broken, "Pipeline", tuple(elements), place))

@@ -131,7 +131,8 @@ def operand(
         return shown(value), {}
     atoms = atoms_of(value)
     text = written(atoms)
-    spans = {id(atom): text.span(path) for path, atom in walk(atoms)}
+    # An instance that is used more than once is marked where it stands first.
+    spans = {id(atom): text.span(path) for path, atom in reversed([*walk(atoms)])}
     loosest = _loosest(atoms)
     needed = _BINDS[operator] if is_left else _BINDS[operator] + 1
     if loosest >= needed:

@@ -13,11 +13,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from inspect import isabstract, isfunction, ismethod
 from numbers import Complex
 from typing import (
-    TYPE_CHECKING,
     Annotated,
     Any,
     Literal,
-    NamedTuple,
     Never,
     NewType,
     NoReturn,
@@ -29,64 +27,31 @@ from typing import (
     is_typeddict,
 )
 
+from conveyor.dsl.calls import called
 from conveyor.dsl.functions import innermost, is_generator
-from conveyor.dsl.processor import Processor, Source
-from conveyor.dsl.rules import Broken
-from conveyor.dsl.wrapped import FunctionProcessor, FunctionSource, IterableSource
-from conveyor.graph import Graph, JoinNode, ProcessorNode
-
-if TYPE_CHECKING:
-    from typing_extensions import TypeIs
+from conveyor.dsl.processor import Feed, Processor, Source
+from conveyor.dsl.wrapped import FunctionProcessor, IterableSource
 
 Hint = Any
 Types = tuple[Hint, ...]
 """What may come through a pipe: a union, as the list of its members."""
 
-_UNKNOWN: Types = (Any,)
+UNKNOWN: Types = (Any,)
 
 
-class _Gift(NamedTuple):
-    """What one giver sends along an edge. Behind a join each branch is one."""
-
-    giver: str
-    types: Types
-
-
-def misfits(graph: Graph) -> list[tuple[str, Broken]]:
-    """The processors that can't take what they are given, by the ids of their nodes."""
-    found: list[tuple[str, Broken]] = []
-    given: dict[int, list[_Gift]] = {}
-    for name in graph.order:
-        node = graph.by_id[name]
-        into = [given[index] for index in graph.in_edges[name]]
-        gifts = [gift for edge in into for gift in edge]
-        if isinstance(node, ProcessorNode):
-            takes, gives = signature(node.processor)
-            found += [
-                (name, _misfit(node, gift, takes)) for gift in gifts if not fits(gift.types, takes)
-            ]
-            gifts = [_Gift(node.label, gives if node.kind != "feed" else takes)]
-        elif isinstance(node, JoinNode) and node.how == "zip":
-            places = [_union(tuple(hint for gift in edge for hint in gift.types)) for edge in into]
-            gifts = [_Gift("the zip", (tuple[tuple(places)],))]  # type: ignore[misc]
-        for index in graph.out_edges[name]:
-            given[index] = gifts
-    return found
-
-
-def _misfit(node: ProcessorNode, gift: _Gift, takes: Types) -> Broken:
-    message = f"{node.label} takes {_names(takes)}, but {gift.giver} gives {_names(gift.types)}"
-    hint = "put a processor between them that converts, or mend the annotations"
-    return Broken("types", message, hint, node.processor)
-
-
-def _names(hints: Types) -> str:
+def names(hints: Types) -> str:
+    """Types as a message tells them."""
     return " | ".join(
         hint.__name__
         if isinstance(hint, type) and not get_args(hint)
         else str(hint).replace("typing.", "")
         for hint in hints
     )
+
+
+def zipped(places: Sequence[Types]) -> Types:
+    """The tuple that a zip makes, from what may be in each of its places."""
+    return (tuple[tuple(map(_union, places))],)  # type: ignore[misc]
 
 
 def _union(hints: Types) -> Hint:
@@ -103,32 +68,31 @@ def _is_hint(hint: object) -> bool:
 # -- what a processor takes and gives --
 
 
-def signature(processor: object) -> tuple[Types, Types]:
-    """What a processor takes and gives, from its generic arguments or its annotations."""
-    if not _is_processor(processor):
-        return _UNKNOWN, _UNKNOWN
+def taken_by(processor: Processor[Any, Any]) -> Types:
+    """What a processor takes, from its generic arguments or its annotations."""
     try:
-        return _signature(processor)
+        hint, _ = _generic(processor)
+        if hint is None and not isinstance(processor, IterableSource):
+            call = called(processor)
+            hint = _annotation(call, _item(call))
+        return UNKNOWN if hint is None or hint is Any else _members(hint)
     except Exception:  # noqa: BLE001 - hints are the user's, and may be anything
-        return _UNKNOWN, _UNKNOWN
+        return UNKNOWN
 
 
-def _signature(processor: Processor[Any, Any]) -> tuple[Types, Types]:
-    takes, gives = _generic(processor)
-    method = _method(processor)
-    if method is not None and (takes is None or gives is None):
-        argument, result = _annotations(method)
-        takes = argument if takes is None else takes
-        gives = (
-            _emitted(method, result, is_source=isinstance(processor, Source))
-            if gives is None
-            else gives
-        )
-    return _members(Any if takes is None else takes), _members(Any if gives is None else gives)
-
-
-def _is_processor(value: object) -> TypeIs[Processor[Any, Any]]:
-    return isinstance(value, Processor)
+def given_by(processor: Processor[Any, Any]) -> Types:
+    """What a processor gives, from its generic arguments or its annotations."""
+    if isinstance(processor, Feed):
+        return taken_by(processor)
+    try:
+        _, hint = _generic(processor)
+        if hint is None and not isinstance(processor, IterableSource):
+            call = called(processor)
+            result = _annotation(call, "return")
+            hint = _emitted(call, result, is_source=isinstance(processor, Source))
+        return UNKNOWN if hint is None or hint is Any else _members(hint)
+    except Exception:  # noqa: BLE001 - hints are the user's, and may be anything
+        return UNKNOWN
 
 
 def _is_processor_class(value: object) -> bool:
@@ -138,6 +102,8 @@ def _is_processor_class(value: object) -> bool:
 def _generic(processor: Processor[Any, Any]) -> tuple[Hint | None, Hint | None]:
     """The arguments of ``Processor[In, Out]``, ``Source[Out]`` or ``Feed[T]``, where given."""
     found = getattr(processor, "__orig_class__", None)
+    if found is None and type(processor) is FunctionProcessor:
+        return None, None
     bound = _base_arguments(found) if found is not None else None
     if bound is None:
         bound = _walk_bases(type(processor), {})
@@ -195,35 +161,37 @@ def _substituted(hint: Hint, known: Mapping[Any, Hint]) -> Hint:
     return hint[tuple(known.get(parameter, parameter) for parameter in parameters)]
 
 
-def _method(processor: Processor[Any, Any]) -> Callable[..., Any] | None:
-    """What is called with the item, as it is called: without a ``self``."""
-    if isinstance(processor, (FunctionProcessor, FunctionSource)):
-        return processor._callable
-    if isinstance(processor, IterableSource):
-        return None
-    return processor.generate if isinstance(processor, Source) else processor.process
+def _annotation(call: Callable[..., Any], name: str) -> Hint | None:
+    """One annotation, resolved by itself: another may name what is not there yet."""
+    function = _annotated(call)
+    annotation: Hint = None if isinstance(function, type) else _of(function).get(name)
+    if annotation is None or type(annotation) is type:
+        return annotation
+    only = types.SimpleNamespace(
+        __annotations__={name: annotation},
+        __type_params__=getattr(function, "__type_params__", ()),
+        __wrapped__=function,  # it is resolved where this is written
+    )
+    return typing.get_type_hints(only, include_extras=True)[name]
 
 
-def _annotations(call: Callable[..., Any]) -> tuple[Hint | None, Hint | None]:
-    """What the item and the result are said to be."""
+def _of(function: Any) -> Mapping[str, Hint]:
+    return getattr(function, "__annotations__", None) or {}
+
+
+def _annotated(call: Callable[..., Any]) -> Any:
+    """What has the annotations of something that can be called."""
     function: Any = innermost(call)
-    if isinstance(function, type):
-        return None, None
-    try:
-        is_object = not (isfunction(function) or ismethod(function))
-        if is_object and not hasattr(function, "__wrapped__"):
-            function = function.__call__
-        hints = typing.get_type_hints(function, include_extras=True)
-        return hints.get(_item(call, function)), hints.get("return")
-    except Exception:  # noqa: BLE001 - an annotation may be anything, also what fails
-        return None, None
+    is_bare = isfunction(function) or ismethod(function) or isinstance(function, type)
+    return function if is_bare or hasattr(function, "__wrapped__") else function.__call__
 
 
-def _item(call: Callable[..., Any], function: Any) -> str:
+def _item(call: Callable[..., Any]) -> str:
     """The name of the parameter that takes the item."""
     if call is not innermost(call):
         parameters = inspect.signature(call, follow_wrapped=False).parameters.values()
         return next((p.name for p in parameters if p.kind in _POSITIONAL), "")
+    function = _annotated(call)
     code = getattr(function, "__code__", None)
     names = code.co_varnames[: code.co_argcount] if code is not None else ()
     return next(iter(names[1 if ismethod(function) else 0 :]), "")
@@ -262,6 +230,8 @@ _CONTAINERS = ("builtins", "collections", "collections.abc")
 
 
 def _members(hint: Hint) -> Types:  # noqa: PLR0911 - one line for each kind of hint
+    if type(hint) is type:  # most are
+        return (hint,)
     if hint is None:
         return (type(None),)
     alias: Any = getattr(typing, "TypeAliasType", None)  # from Python 3.12 on
@@ -269,7 +239,7 @@ def _members(hint: Hint) -> Types:  # noqa: PLR0911 - one line for each kind of 
         return _members(hint.__value__)
     is_unknown = isinstance(hint, (TypeVar, str, typing.ForwardRef, typing.ParamSpec))
     if is_unknown or hint is Never or hint is NoReturn:
-        return _UNKNOWN
+        return UNKNOWN
     origin: Any = get_origin(hint)
     if origin is Annotated:
         return _members(get_args(hint)[0])

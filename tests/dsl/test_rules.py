@@ -222,23 +222,34 @@ def test_an_unknown_join_is_a_usage_error():
 
 
 @pytest.mark.parametrize("function", [lambda: 3, lambda x, y: x, lambda x, *, y: x])
-def test_a_function_of_other_than_one_argument_is_told_at_compile(function):
-    pipeline = a >> Processor(function)
-    told = refused(lambda: pipeline.compile(), "element-type")
-    assert told.marked == ["Processor(lambda)"]
+def test_a_function_of_other_than_one_argument_is_told_where_it_is_used(function):
+    wrong = Processor(function)
+    for told in (
+        refused(lambda: a >> wrong, "element-type"),
+        refused(lambda: wrong >> a, "element-type"),
+        refused(lambda: (a * b) & wrong, "element-type"),
+        refused(lambda: a * wrong, "element-type"),
+        refused(lambda: wrong % AUTO, "element-type"),
+        refused(lambda: Pipeline(a, Pipe(), wrong), "element-type"),
+        refused(lambda: wrong.compile(), "element-type"),
+    ):
+        assert told.marked == ["Processor(lambda)"]
+    assert len(refused(lambda: BalancedFork(wrong, a, wrong)).rules) == 2
 
 
 def test_what_a_function_lacks_is_told_with_bind():
-    pipeline = a >> Processor(pow)
-    assert "bind(exp=...)" in refused(lambda: pipeline.compile(), "element-type").hints[0]
+    wrong = Processor(pow)
+    assert "bind(exp=...)" in refused(lambda: a >> wrong, "element-type").hints[0]
+    assert (a >> wrong.bind(exp=2)).compile()
 
 
-def test_a_process_of_other_than_one_argument_is_told_at_compile():
+def test_a_process_of_other_than_one_argument_is_told():
     class Two(Processor):
         def process(self, item, other):
             return item
 
     assert "other" in refused(lambda: Two().compile(), "element-type").message
+    assert "other" in refused(lambda: a >> Two(), "element-type").message
 
 
 # -- truth, length, iteration --
@@ -564,9 +575,8 @@ class Takes(Processor[str, str]):
 
 
 @given(pipelines(1).filter(lambda before: "zip" not in repr(before)), st.booleans())
-def test_what_can_not_fit_is_told_at_compile(before, forked):
-    pipeline = before >> Gives() >> (a * Takes() if forked else Takes())
-    told = refused(lambda: pipeline.compile(), "types")
+def test_what_can_not_fit_is_told_at_the_operator(before, forked):
+    told = refused(lambda: before >> Gives() >> (a * Takes() if forked else Takes()), "types")
     assert told.marked == ["Takes()"]
     assert "str" in told.message
     assert "int" in told.message
@@ -593,11 +603,21 @@ def test_all_branches_are_told_at_once():
     assert refused(lambda: ReplicatedFork(s, print, Join())).marked == ["s", "print", "Join()"]
 
 
-def test_compile_tells_all_it_finds():
-    pipeline = Pipe() >> Gives() >> Takes() >> Processor(lambda x, y: x)
+def test_an_operator_tells_all_it_finds():
+    told = refused(lambda: Gives() & (Pipe() >> Takes()))
+    assert (told.rules, told.marked) == (("join", "types"), ["&", "Takes()"])
+
+
+def gives_later(item) -> Later:  # noqa: F821
+    return item
+
+
+def test_compile_tells_all_it_finds(monkeypatch):
+    pipeline = Pipe() >> Processor(gives_later) >> Takes()
+    monkeypatch.setitem(globals(), "Later", int)
     told = refused(lambda: pipeline.compile())
-    assert set(told.rules) == {"start", "types", "element-type"}
-    assert told.marked[0] == "Pipe()"
+    assert told.rules == ("start", "types")
+    assert told.marked == ["Pipe()", "Takes()"]
 
 
 def test_the_first_rule_is_the_rule():

@@ -7,6 +7,7 @@ import decimal
 import enum
 import functools
 import io
+import operator
 import os
 import pathlib
 import typing
@@ -26,10 +27,22 @@ from typing import (
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from conveyor import AUTO, ConstructionError, Feed, Join, Pipe, Processor, Source, processor, source
+from conveyor import (
+    AUTO,
+    ConstructionError,
+    Feed,
+    Join,
+    Pipe,
+    Pipeline,
+    Processor,
+    Source,
+    processor,
+    source,
+)
+from conveyor.dsl import compose
 from tests.dsl.refusals import refused
 
 pytestmark = pytest.mark.quick
@@ -262,8 +275,7 @@ MIGHT_FIT = [
 
 @pytest.mark.parametrize(("out", "into"), CAN_NOT_FIT, ids=str)
 def test_what_surely_can_not_fit_is_refused(out, into):
-    pipeline = gives(out) >> takes(into)
-    assert refused(lambda: pipeline.compile(), "types").marked == ["Takes()"]
+    assert refused(lambda: gives(out) >> takes(into), "types").marked == ["Takes()"]
 
 
 @pytest.mark.parametrize(("out", "into"), MIGHT_FIT, ids=str)
@@ -307,9 +319,8 @@ def test_a_union_takes_each_of_its_members(hint, other):
 
 @given(hints, hints)
 def test_whatever_the_types_are_they_pass_or_are_refused_by_name(out, into):
-    pipeline = gives(out) >> takes(into)
     try:
-        rules = pipeline.compile() and ()
+        rules = (gives(out) >> takes(into)).compile() and ()
     except ConstructionError as error:
         rules = error.rules
     assert rules in ((), ("types",))
@@ -335,20 +346,17 @@ def words(text: str) -> Iterator[str]:
 
 def test_the_annotations_of_a_function_count():
     assert (length >> doubled).compile()
-    pipeline = doubled >> length
-    assert refused(lambda: pipeline.compile(), "types").marked == ["length"]
+    assert refused(lambda: doubled >> length, "types").marked == ["length"]
 
 
 def test_a_filter_gives_what_is_not_none():
     assert (doubled >> doubled).compile()
-    pipeline = doubled >> length
-    assert "gives int\n" in refused(lambda: pipeline.compile()).message
+    assert "gives int\n" in refused(lambda: doubled >> length).message
 
 
 def test_a_generator_gives_what_it_yields():
     assert (words >> length).compile()
-    pipeline = words >> doubled
-    refused(lambda: pipeline.compile(), "types")
+    refused(lambda: words >> doubled, "types")
 
 
 def test_a_function_that_returns_a_list_gives_a_list():
@@ -357,8 +365,7 @@ def test_a_function_that_returns_a_list_gives_a_list():
         return text.split()
 
     assert (split >> takes(list[str])).compile()
-    pipeline = split >> length
-    refused(lambda: pipeline.compile(), "types")
+    refused(lambda: split >> length, "types")
 
 
 def test_the_annotations_of_process_count():
@@ -367,8 +374,7 @@ def test_the_annotations_of_process_count():
             return item / 2
 
     assert (Half() >> takes(float)).compile()
-    pipeline = length >> Half() >> length
-    refused(lambda: pipeline.compile(), "types")
+    refused(lambda: length >> Half() >> length, "types")
 
 
 def test_generic_arguments_go_before_annotations():
@@ -380,8 +386,7 @@ def test_generic_arguments_go_before_annotations():
 
 
 def test_type_arguments_of_the_instance_count():
-    pipeline = Processor[str, int](len) >> Processor[str, str](str.upper)
-    refused(lambda: pipeline.compile(), "types")
+    refused(lambda: Processor[str, int](len) >> Processor[str, str](str.upper), "types")
     assert (Source[str](["a"]) >> Processor[str, int](len)).compile()
 
 
@@ -394,8 +399,12 @@ def test_a_generic_subclass_says_what_it_is_made_with():
 
     assert (gives(str) >> Same() >> takes(bytes)).compile()
     assert (gives(str) >> Same[str]() >> takes(str)).compile()
-    for wrong in (gives(str) >> Same[int](), gives(str) >> SameInts(), SameInts() >> takes(str)):
-        refused(lambda wrong=wrong: wrong.compile(), "types")
+    for wrong in (
+        lambda: gives(str) >> Same[int](),
+        lambda: gives(str) >> SameInts(),
+        lambda: SameInts() >> takes(str),
+    ):
+        refused(wrong, "types")
 
 
 def test_the_arguments_of_a_generic_subclass_may_stand_in_another_order():
@@ -404,8 +413,7 @@ def test_the_arguments_of_a_generic_subclass_may_stand_in_another_order():
             return item
 
     assert (gives(str) >> Back[int, str]() >> takes(int)).compile()
-    pipeline = gives(int) >> Back[int, str]()
-    refused(lambda: pipeline.compile(), "types")
+    refused(lambda: gives(int) >> Back[int, str](), "types")
 
 
 class Collected(Processor[T, list[T]], Generic[T]):
@@ -420,8 +428,8 @@ class CollectedInts(Collected[int]): ...
 def test_what_a_generic_subclass_is_made_with_counts_inside_of_other_types(made):
     assert (made() >> takes(list[int])).compile()
     assert (Collected() >> takes(list[str])).compile()
-    for wrong in (made() >> takes(list[str]), gives(str) >> made()):
-        refused(lambda wrong=wrong: wrong.compile(), "types")
+    for wrong in (lambda: made() >> takes(list[str]), lambda: gives(str) >> made()):
+        refused(wrong, "types")
 
 
 def test_what_stands_for_any_number_of_types_is_not_known():
@@ -454,8 +462,8 @@ def test_a_source_says_what_it_makes():
 
     assert (Numbers() >> doubled).compile()
     assert (lines >> length).compile()
-    refused(lambda: (Numbers() >> length).compile(), "types")
-    refused(lambda: (lines >> doubled).compile(), "types")
+    refused(lambda: Numbers() >> length, "types")
+    refused(lambda: lines >> doubled, "types")
 
 
 @pytest.mark.parametrize(
@@ -481,21 +489,18 @@ def test_what_a_source_function_returns_says_what_is_in_it(hint, into):
 
 def test_a_feed_may_say_what_goes_in():
     assert (Feed[str]() >> length).compile()
-    pipeline = Feed[int]() >> length
-    refused(lambda: pipeline.compile(), "types")
+    refused(lambda: Feed[int]() >> length, "types")
 
 
 # -- through forks and joins --
 
 
 def test_every_branch_must_take_what_comes():
-    pipeline = gives(int) >> doubled * length
-    assert refused(lambda: pipeline.compile(), "types").marked == ["length"]
+    assert refused(lambda: gives(int) >> doubled * length, "types").marked == ["length"]
 
 
 def test_every_branch_must_give_what_is_taken_behind_a_join():
-    pipeline = Feed() >> gives(int) * gives(str) & takes(int)
-    told = refused(lambda: pipeline.compile(), "types")
+    told = refused(lambda: Feed() >> gives(int) * gives(str) & takes(int), "types")
     assert told.marked == ["Takes()"]
     assert "gives str" in told.message
 
@@ -511,8 +516,7 @@ def test_a_zip_gives_tuples():
     assert (fork & Join("zip") >> takes(tuple)).compile()
     assert (fork & Join("zip") >> takes(Sequence[int | str])).compile()
     for wrong in (tuple[str, int], tuple[int, str, int], int, list):
-        pipeline = fork & Join("zip") >> takes(wrong)
-        refused(lambda pipeline=pipeline: pipeline.compile(), "types")
+        refused(lambda wrong=wrong: fork & Join("zip") >> takes(wrong), "types")
 
 
 def test_a_zip_of_what_is_not_said_fits():
@@ -521,30 +525,143 @@ def test_a_zip_of_what_is_not_said_fits():
 
 
 def test_the_join_in_the_order_of_the_source_changes_no_type():
-    pipeline = Feed() >> gives(int) * gives(int) & Join("ordered") >> takes(str)
-    refused(lambda: pipeline.compile(), "types")
+    refused(lambda: Feed() >> gives(int) * gives(int) & Join("ordered") >> takes(str), "types")
 
 
 def test_identity_branches_give_what_they_take():
-    pipeline = gives(int) >> Pipe() * gives(str) & Join("zip") >> takes(tuple[str, str])
-    refused(lambda: pipeline.compile(), "types")
+    refused(
+        lambda: gives(int) >> Pipe() * gives(str) & Join("zip") >> takes(tuple[str, str]), "types"
+    )
     assert (gives(int) >> Pipe() * gives(str) & Join("zip") >> takes(tuple[int, str])).compile()
 
 
 @pytest.mark.parametrize("width", [1, 3, AUTO])
 def test_a_mistake_on_many_branches_is_told_once(width):
-    pipeline = gives(int) >> length % width
-    assert refused(lambda: pipeline.compile()).rules == ("types",)
+    assert refused(lambda: gives(int) >> length % width).rules == ("types",)
 
 
 def test_a_mistake_behind_an_open_fork_is_told_once():
-    pipeline = Feed() >> (Processor(abs) * Processor(len)) >> doubled >> length
-    assert refused(lambda: pipeline.compile()).rules == ("types",)
+    assert refused(
+        lambda: Feed() >> (Processor(abs) * Processor(len)) >> doubled >> length
+    ).rules == ("types",)
 
 
-def test_each_mistake_is_told():
-    pipeline = gives(int) >> length >> takes(str) >> gives(bytes) >> doubled
-    assert refused(lambda: pipeline.compile()).rules == ("types",) * 3
+# -- when it is found --
+
+
+def test_the_operator_finds_what_its_operands_show():
+    assert refused(lambda: gives(int) >> takes(str), "types").shown == ["Gives() >> Takes()"]
+    told = refused(lambda: gives(bytes) >> gives(int) >> takes(str) >> takes(str), "types")
+    assert told.shown == ["Gives() >> Gives() >> Takes()"]
+    assert told.marked == ["Takes()"]
+
+
+def test_the_first_use_of_an_instance_is_marked():
+    taker = takes(str)
+    told = refused(lambda: gives(int) >> (taker >> gives(str) >> taker), "types")
+    assert told.message.splitlines()[2].index("^") == len("    Gives() >> (")
+
+
+def test_what_a_fragment_passes_on_is_seen_through_it():
+    refused(lambda: gives(int) >> (Pipe() >> takes(str)), "types")
+    refused(lambda: gives(int) >> Pipe(capacity=3) >> (Pipe(capacity=2) >> takes(str)), "types")
+    refused(lambda: gives(int) >> (Pipe() * gives(str) & takes(str)), "types")
+    refused(lambda: (gives(int) >> Pipe() * gives(str)) & Join() >> takes(str), "types")
+    right = Pipe() * gives(str) & Join("zip") >> takes(tuple[int, str])
+    assert (gives(int) >> right).compile()
+    assert refused(lambda: gives(bytes) >> right, "types").marked == ["Takes()"]
+
+
+def test_what_follows_an_open_fork_must_take_what_each_branch_gives():
+    fork = Feed() >> gives(int) * gives(str)
+    assert refused(lambda: fork >> doubled, "types").rules == ("types",)
+    assert refused(lambda: fork >> length * doubled, "types").marked == ["length", "doubled"]
+    assert refused(lambda: fork & doubled, "types").marked == ["doubled"]
+
+
+def test_a_fragment_that_begins_with_a_join_takes_what_it_joins():
+    fork = Feed() >> gives(int) * gives(int)
+    refused(lambda: fork & (Join() >> length), "types")
+    assert repr(Join("zip") >> takes(tuple[int, str]))
+    refused(lambda: Join("zip") >> takes(int), "types")
+    refused(lambda: fork >> (Join("zip") >> takes(tuple[int, str])), "types")
+    assert (fork >> (Pipe() >> Join("zip") >> takes(tuple[int, int]))).compile()
+
+
+def test_an_explicit_pipeline_finds_it_too():
+    told = refused(lambda: Pipeline(gives(int), Pipe(), takes(str), Pipe(), doubled), "types")
+    assert told.marked == ["Takes()"]
+    told = refused(lambda: Pipeline(gives(int), Pipe(), length, Pipe(), length), "types")
+    assert told.rules == ("types", "types")
+    assert told.shown == ["Pipeline(Gives(), Pipe(), length, Pipe(), length)"] * 2
+
+
+def hands(item) -> Later:  # noqa: F821
+    return item
+
+
+def halves(item: int) -> Later:  # noqa: F821
+    return item
+
+
+def test_a_class_that_is_not_there_yet_is_looked_at_by_compile(monkeypatch):
+    pipeline = Processor(hands) >> length
+    assert pipeline.compile()
+    monkeypatch.setitem(globals(), "Later", int)
+    assert refused(lambda: pipeline.compile(), "types").marked == ["length"]
+    assert refused(lambda: Processor(hands) >> length, "types").marked == ["length"]
+
+
+def test_a_class_that_is_not_there_yet_hides_nothing_else():
+    assert (gives(int) >> Processor(halves) >> length).compile()
+    refused(lambda: gives(str) >> Processor(halves), "types")
+
+
+def test_compile_tells_each_mistake(monkeypatch):
+    pipeline = Processor(hands) >> length >> Processor(hands) >> takes(str)
+    monkeypatch.setitem(globals(), "Later", int)
+    told = refused(lambda: pipeline.compile())
+    assert told.rules == ("types", "types")
+    assert told.marked == ["length", "Takes()"]
+
+
+def test_a_property_that_fails_says_nothing():
+    class Late(Processor):
+        @property
+        def process(self):
+            raise RuntimeError
+
+    assert (gives(int) >> Late() >> takes(str)).compile()
+
+
+typed = st.sampled_from([p(hint) for p in (gives, takes) for hint in (int, str, Any)])
+atoms = typed | st.sampled_from([Pipe(), Pipe(capacity=2), Join(), Join("zip")])
+trees = st.recursive(atoms, lambda of: st.tuples(st.sampled_from(">*%&"), of, of), max_leaves=12)
+BUILD = {">": operator.rshift, "*": operator.mul, "%": operator.mod, "&": operator.and_}
+
+
+def built(tree):
+    if not isinstance(tree, tuple):
+        return tree
+    return BUILD[tree[0]](built(tree[1]), built(tree[2]))
+
+
+def rules_of(tree):
+    try:
+        (Feed() >> built(tree)).compile()
+    except ConstructionError as error:
+        return {*error.rules}
+    return set()
+
+
+@given(trees)
+@example((">", gives(int), ("&", ("*", Pipe(), gives(str)), (">", Join("zip"), takes(int)))))
+def test_operators_find_what_compile_finds_and_no_more(tree):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compose, "misfits_between", lambda left, right: [])
+        of_the_whole = rules_of(tree)
+    assume(of_the_whole <= {"types"})
+    assert rules_of(tree) == of_the_whole
 
 
 # -- where nothing can be said --
@@ -575,8 +692,7 @@ def test_annotations_as_text_count_where_they_can_be_resolved():
         return str(item)
 
     assert (gives(int) >> Processor(odd) >> takes(str)).compile()
-    pipeline = gives(str) >> Processor(odd)
-    refused(lambda: pipeline.compile(), "types")
+    refused(lambda: gives(str) >> Processor(odd), "types")
 
 
 def test_a_bound_method_says_what_its_item_is():
@@ -585,8 +701,7 @@ def test_a_bound_method_says_what_its_item_is():
             return str(n)
 
     assert (gives(int) >> Processor(Counting().add) >> takes(str)).compile()
-    pipeline = gives(str) >> Processor(Counting().add)
-    refused(lambda: pipeline.compile(), "types")
+    refused(lambda: gives(str) >> Processor(Counting().add), "types")
 
 
 class Shown:
@@ -598,8 +713,11 @@ class Shown:
 
 def test_an_object_that_is_called_says_what_its_item_is():
     assert (gives(int) >> Processor(Shown()) >> takes(str)).compile()
-    for wrong in (gives(str) >> Processor(Shown()), Processor(Shown()) >> takes(int)):
-        refused(lambda wrong=wrong: wrong.compile(), "types")
+    for wrong in (
+        lambda: gives(str) >> Processor(Shown()),
+        lambda: Processor(Shown()) >> takes(int),
+    ):
+        refused(wrong, "types")
 
 
 def test_an_object_that_yields_gives_what_it_yields():
@@ -608,8 +726,7 @@ def test_an_object_that_yields_gives_what_it_yields():
             yield from text.split()
 
     assert (Processor(Words()) >> length).compile()
-    pipeline = Processor(Words()) >> doubled
-    refused(lambda: pipeline.compile(), "types")
+    refused(lambda: Processor(Words()) >> doubled, "types")
 
 
 def added(n: int, text: str, *, sign: bytes = b"+") -> list[str]:
@@ -628,8 +745,11 @@ def added(n: int, text: str, *, sign: bytes = b"+") -> list[str]:
 )
 def test_a_partial_says_what_is_left_to_give(function, item, other):
     assert (gives(item) >> Processor(function) >> takes(list[str] | str)).compile()
-    for wrong in (gives(other) >> Processor(function), Processor(function) >> takes(bytes)):
-        refused(lambda wrong=wrong: wrong.compile(), "types")
+    for wrong in (
+        lambda: gives(other) >> Processor(function),
+        lambda: Processor(function) >> takes(bytes),
+    ):
+        refused(wrong, "types")
 
 
 def test_a_static_method_and_one_of_the_class_say_what_their_item_is():
@@ -645,8 +765,7 @@ def test_a_static_method_and_one_of_the_class_say_what_their_item_is():
 
     for made in (Static(), OfTheClass()):
         assert (gives(int) >> made >> takes(str)).compile()
-        pipeline = made >> made
-        refused(lambda pipeline=pipeline: pipeline.compile(), "types")
+        refused(lambda made=made: made >> made, "types")
 
 
 def test_what_a_decorated_function_says_is_what_was_copied():
@@ -667,12 +786,10 @@ def test_what_a_decorated_function_says_is_what_was_copied():
     def half(item: int) -> float:
         return item / 2
 
-    pipeline = gives(str) >> Processor(logged(half))
-    refused(lambda: pipeline.compile(), "types")
+    refused(lambda: gives(str) >> Processor(logged(half)), "types")
     for made in (logged(half), Logged(half), functools.lru_cache(half)):
         assert (gives(int) >> Processor(made) >> takes(float)).compile()
-        pipeline = Processor(made) >> takes(str)
-        refused(lambda pipeline=pipeline: pipeline.compile(), "types")
+        refused(lambda made=made: Processor(made) >> takes(str), "types")
 
 
 def test_what_a_class_has_does_not_say_what_calling_it_takes():
@@ -691,9 +808,3 @@ def test_other_arguments_than_the_item_do_not_count():
         return n * int(factor)
 
     assert (gives(int) >> scaled.bind(factor="3") >> takes(int)).compile()
-
-
-def test_operators_do_not_ask_for_types():
-    assert repr(gives(int) >> takes(str)) == "Gives() >> Takes()"
-    with pytest.raises(ConstructionError):
-        (gives(int) >> takes(str)).run([1], engine="inline")
