@@ -28,7 +28,7 @@ from typing import (
 )
 
 from conveyor.dsl.calls import called
-from conveyor.dsl.functions import innermost, is_generator
+from conveyor.dsl.functions import decorates_generator, innermost, is_generator
 from conveyor.dsl.processor import Feed, Processor, Source
 from conveyor.dsl.wrapped import FunctionProcessor, IterableSource
 
@@ -202,7 +202,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 def _emitted(method: Callable[..., Any], result: Hint | None, *, is_source: bool) -> Hint | None:
     """What goes downstream, from what the method returns: None is no output."""
-    if result is None:
+    if result is None or decorates_generator(method):
         return None
     if is_generator(method) or is_source:
         return _items_of(result)

@@ -9,6 +9,7 @@ import queue
 import signal
 import threading
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
@@ -648,14 +649,14 @@ class Collected(Processor):
 
 @processor
 @logged
-def logged_twice(item):
+def logged_twice(item: int) -> Iterator[int]:
     yield item
     yield item
 
 
 def test_a_generator_function_emits_what_it_yields_behind_a_decorator_too(on):
     assert Logged().run([0, 2], ordered=True, **on) == [None, 1, "end"]
-    assert logged_twice.run([1, 2], ordered=True, **on) == [1, 1, 2, 2]
+    assert (logged_twice >> Add(0)).run([1, 2], ordered=True, **on) == [1, 1, 2, 2]
     assert Processor(logged(abs)).run([-1], **on) == [1]
 
 
