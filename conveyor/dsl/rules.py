@@ -77,11 +77,12 @@ class Broken(Exception):
 
 
 def refuse(faults: Sequence[Fault], site: Site) -> NoReturn:
-    """Raise one error that tells all ``faults``.
+    """Raise one error that tells all ``faults``, each of them once.
 
     Raises:
         ConstructionError: always.
     """
+    faults = [*dict.fromkeys(faults)]  # both branches of a fork may break a rule in the same way
     told = [str(fault) for fault in faults]
     if len(told) == 1:
         message = told[0]

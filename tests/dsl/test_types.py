@@ -808,3 +808,8 @@ def test_other_arguments_than_the_item_do_not_count():
         return n * int(factor)
 
     assert (gives(int) >> scaled.bind(factor="3") >> takes(int)).compile()
+
+
+def test_what_both_branches_of_a_fork_do_wrong_alike_is_told_once():
+    told = refused(lambda: gives(int) >> gives(str) % gives(str) >> takes(int), "types")
+    assert told.rules == ("types",)
