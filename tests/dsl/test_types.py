@@ -741,7 +741,7 @@ def added(n: int, text: str, *, sign: bytes = b"+") -> list[str]:
         (functools.partial(functools.partial(added, text="3"), sign=b"-"), int, bytes),
         (functools.partial(Shown()), int, str),
     ],
-    ids=str,
+    ids=["first", "text", "twice", "object"],
 )
 def test_a_partial_says_what_is_left_to_give(function, item, other):
     assert (gives(item) >> Processor(function) >> takes(list[str] | str)).compile()
