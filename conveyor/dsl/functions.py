@@ -48,11 +48,14 @@ def is_generator(function: Any) -> bool:
 
 def decorates_generator(function: Any) -> bool:
     """Whether it stands before a generator function, and may give what that gives, or anything."""
+    outer: Any = innermost(function)
+    if not (inspect.isfunction(outer) or inspect.ismethod(outer) or hasattr(outer, "__wrapped__")):
+        outer = getattr(outer, "__call__", outer)  # noqa: B004
     try:
-        inner = inspect.unwrap(function)
+        inner = inspect.unwrap(outer)
     except ValueError:  # it goes round in a circle
         return False
-    return inner is not function and is_generator(inner)
+    return inner is not outer and is_generator(inner)
 
 
 ASYNC = "is async: calling it gives no result, but something to await"

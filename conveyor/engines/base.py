@@ -371,7 +371,8 @@ class Live(ABC, Generic[Out_co]):
         try:
             self.close()
         except BaseException:
-            self._break_off()  # what is left, if something has come before that began
+            with self._access:
+                self._break_off()  # what is left, if something has come before that began
             raise
 
 

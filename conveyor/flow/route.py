@@ -94,6 +94,7 @@ class Outlet:
         """Whether a frame may go to several links."""
         self.bounded = cuts and any(leaf.credit.capacity is not None for leaf in self.leaves)
         """Whether a frame may have to be cut, so that it must come with its items."""
+        self._dealt = [leaf for fork in self.balances for leaf in leaves(fork)] if cuts else []
 
     @property
     def service(self) -> float:
@@ -104,6 +105,10 @@ class Outlet:
         if self._cuts:
             return _service(self.root)
         return max([leaf.credit.service for leaf in self.leaves])
+
+    def deals(self, count: int) -> bool:
+        """Whether a frame of so many items may have to be dealt in parts, and needs its items."""
+        return any(leaf.credit.is_too_much(count) for leaf in self._dealt)
 
     @property
     def is_clear(self) -> bool:
@@ -235,13 +240,14 @@ class Outlet:
 
 
 def _service(route: Route) -> float:
-    match route:
-        case LinkOut(credit=credit):
-            return credit.service
-        case Replicate(branches=branches):
-            return max(map(_service, branches))
-        case Balance(branches=branches, taking=taking):
-            return min(filter(None, (_service(branches[n]) for n in taking)), default=0.0)
+    # Asked for with each frame, however many branches there are.
+    if isinstance(route, LinkOut):
+        return route.credit.service
+    if isinstance(route, Replicate):
+        return max([_service(branch) for branch in route.branches])
+    branches = route.branches
+    known = [service for n in route.taking if (service := _service(branches[n]))]
+    return min(known) if known else 0.0
 
 
 def _forks(route: Route) -> Iterator[Replicate | Balance]:

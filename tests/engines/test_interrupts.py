@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from conveyor.engines.processes.interrupts import interrupts_held
+from conveyor.engines.processes.interrupts import interrupts_held, interrupts_let_in
 from tests.faults.scripts import run
 
 
@@ -104,13 +104,54 @@ def test_all_that_came_is_handed_on_though_a_handler_raises(limit):
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_a_limit_of_time_leaves_nothing(tmp_path):
+def test_a_handler_that_is_set_meanwhile_stays(limit):
+    def other(*_):
+        pass
+
+    with interrupts_held(), interrupts_let_in():
+        signal.signal(signal.SIGALRM, other)
+    assert signal.getsignal(signal.SIGALRM) is other
+
+
+def test_nothing_is_let_in_where_it_is_held_firmly(limit):
+    done = []
+
+    def work():
+        with interrupts_held():
+            with interrupts_held(firmly=True), interrupts_let_in():
+                os.kill(os.getpid(), signal.SIGALRM)
+                done.append("inner")
+            done.append("outer")
+
+    with pytest.raises(TooLong):
+        work()
+    assert done == ["inner", "outer"]
+
+
+def test_what_another_thread_forks_has_the_handlers_of_the_caller(limit):
+    told = []
+
+    def fork():
+        if pid := os.fork():
+            told.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        else:
+            os._exit(int(signal.getsignal(signal.SIGALRM) is limit))
+
+    with interrupts_held():
+        thread = threading.Thread(target=fork)
+        thread.start()
+        thread.join()
+    assert told == [1]
+
+
+@pytest.mark.parametrize("base", ["Exception", "TimeoutError"])
+def test_a_limit_of_time_leaves_nothing(tmp_path, base):
     ended = run(
         tmp_path,
-        """
+        f"""
         import gc, random
 
-        class TooLong(Exception):
+        class TooLong({base}):
             pass
 
         def limit(*_):
@@ -128,7 +169,7 @@ def test_a_limit_of_time_leaves_nothing(tmp_path):
         pipeline.run(range(3))
         before = descriptors()
         random.seed(4)
-        for _ in range(60):
+        for _ in range(40):
             try:
                 try:
                     signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0005, 0.05))

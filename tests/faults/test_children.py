@@ -105,6 +105,46 @@ def test_a_forked_process_that_comes_out_of_the_function_ends(tmp_path, end, cod
     assert ended.left == []
 
 
+def test_a_forked_process_may_write_to_a_stream_that_its_worker_has_kept(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import logging
+
+        class Logs(Processor):
+            def setup(self):
+                logging.getLogger().addHandler(logging.StreamHandler(sys.stdout))
+            def process(self, item):
+                if pid := os.fork():
+                    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                logging.warning("the child")
+                os._exit(7)
+
+        print(Logs().run([1]))
+        """,
+    )
+    assert (ended.out, ended.err) == ("the child\n[7]\n", "")
+
+
+def test_a_copy_does_not_wait_for_room(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        def slow(item):
+            time.sleep(0.02)
+            return item
+
+        def forks(item):
+            if item == 9 and not os.fork():
+                return item
+            return item
+
+        print((Processor(forks) >> Processor(slow)).run(range(13)))
+        """,
+    )
+    assert (ended.out, ended.err) == (f"{list(range(13))}\n", "")
+
+
 def test_a_forked_process_may_run_pipelines_of_its_own(tmp_path):
     ended = run(
         tmp_path,

@@ -299,6 +299,17 @@ def test_what_would_be_dealt_in_parts_goes_whole_where_it_may_not_be_cut():
     assert by_link(sent) == [(0, list(range(14)))]
 
 
+def test_a_frame_that_may_be_dealt_needs_its_items():
+    slow, fast = branches = links(9, 9)
+    taught(slow, 0.01)
+    taught(fast, 0.001)
+    fork = Balance(branches, (0, 1))
+
+    assert [Outlet(fork).deals(count) for count in (1, 4, 5)] == [False, False, True]
+    assert not Outlet(fork, cuts=False).deals(5)
+    assert not Outlet(Replicate(branches)).deals(5)
+
+
 services = st.sampled_from((0.0, 1e-9, 0.002, 0.009, 0.5))
 
 

@@ -55,6 +55,8 @@ class _Writer:
             written = os.write(self._fd, data)
         except (BlockingIOError, InterruptedError):
             return data
+        except TimeoutError:
+            raise
         except OSError:
             self.is_broken = True
             return b""
@@ -66,6 +68,8 @@ class _Writer:
                 written = os.writev(self._fd, list(self._waiting)[:64])
             except BlockingIOError:
                 return False
+            except TimeoutError:
+                raise
             except OSError:
                 # The reader is gone. Why is for the supervisor to find out.
                 self.is_broken = True
@@ -91,6 +95,8 @@ def _read(fd: int, size: int = _READ) -> bytes | None:
         return os.read(fd, size)
     except BlockingIOError:
         return None
+    except TimeoutError:
+        raise
     except OSError:
         return b""
 
@@ -269,6 +275,8 @@ class FrameReceiver(_PipeEnd):
             got = os.readv(self.fd, [memoryview(payload)[have:]])
         except BlockingIOError:
             return
+        except TimeoutError:
+            raise
         except OSError:
             got = 0
         if not got:

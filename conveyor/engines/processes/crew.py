@@ -205,6 +205,8 @@ class Crew:
             self.tally.sample(now)
         try:
             self.staff.poller.wait(0 if is_busy else self._patience())
+        except TimeoutError:
+            raise
         except (OSError, MemoryError) as error:
             raise refused("the run can't go on", error) from error
         if self._error is not None:
@@ -341,6 +343,8 @@ class Crew:
         for before in list(dead):
             try:
                 self._replace(before)
+            except TimeoutError:
+                raise
             except (OSError, MemoryError, EOFError) as error:
                 raise self.staff.kept.not_revived(before, error) from error
 

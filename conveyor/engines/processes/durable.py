@@ -56,6 +56,8 @@ class Bell:
             is_open = bool(os.read(self.fd, _RINGS))
         except BlockingIOError:
             is_open = True
+        except TimeoutError:
+            raise
         except OSError:
             is_open = False
         self.heard()

@@ -47,7 +47,7 @@ class _Server(ForkServer):
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
         started: Any = self  # whose descriptor is private
-        _note(started._forkserver_alive_fd)
+        _note(started._forkserver_alive_fd, started._forkserver_pid)
 
 
 def see_to_a_spec() -> None:
@@ -69,22 +69,24 @@ def _not_interactive() -> Generator[None, None, None]:
 _INTERACTIVE = "PYTHONINSPECT"
 
 
-_noted: dict[int, tuple[int, int]] = {}
-"""What our descriptors that stay refer to. Who becomes a daemon closes whatever is open, and may
-open files of its own then."""
+_noted: dict[int, tuple[int, tuple[int, int]]] = {}
+"""What the descriptors refer to by which helpers know that we are there, and the process of each.
+Who becomes a daemon closes whatever is open, and may open files of its own then."""
 
 
-def _note(fd: int | None) -> None:
-    if fd is not None and fd not in _noted:
-        _noted[fd] = _identity(fd)
+def _note(fd: int | None, pid: int | None) -> None:
+    if fd is not None and pid is not None and _noted.get(fd, (0, ()))[0] != pid:
+        _noted[fd] = pid, _identity(fd)
 
 
-def _is_ours(fd: int | None) -> bool:
-    """Whether a descriptor is still what it was when it was noted."""
-    try:
-        return fd in _noted and _noted[fd] == _identity(fd)
-    except OSError:
+def _is_taken(fd: int | None, pid: int | None) -> bool:
+    """Whether the descriptor by which a helper knows that we are there is something else now."""
+    if fd is None or _noted.get(fd, (0, ()))[0] != pid:
         return False
+    try:
+        return _noted[fd][1] != _identity(fd)
+    except OSError:
+        return True
 
 
 def _identity(fd: int) -> tuple[int, int]:
@@ -98,12 +100,11 @@ def _start_resource_tracker() -> None:
     It would take the core on which the fork server is to start, and it has next to nothing to do.
     """
     tracker: Any = resource_tracker._resource_tracker
-    if tracker._fd in _noted and not _is_ours(tracker._fd):
-        del _noted[tracker._fd]
+    if _is_taken(tracker._fd, tracker._pid):
         tracker._fd = tracker._pid = None
     is_ours = tracker._pid is None
     resource_tracker.ensure_running()
-    _note(tracker._fd)
+    _note(tracker._fd, tracker._pid)
     if is_ours and tracker._pid is not None:
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, tracker._pid, _LAST)
@@ -152,6 +153,8 @@ def start_fork_server(modules: Callable[[], Iterable[str]]) -> None:
     os.environ[MODULES] = " ".join(modules())
     try:
         server.ensure_running()
+    except TimeoutError:
+        raise
     except (OSError, MemoryError) as error:
         raise refused("workers can't be started", error) from error
     finally:
@@ -228,9 +231,8 @@ def bury(server: ForkServer, error: Exception) -> None:
             return  # another thread has been here
         del _servers[os.getpid()]
         dead: Any = server  # whose parts are private
-        if _is_ours(dead._forkserver_alive_fd):
+        if not _is_taken(dead._forkserver_alive_fd, dead._forkserver_pid):
             os.close(dead._forkserver_alive_fd)
-        _noted.pop(dead._forkserver_alive_fd, None)
         with suppress(OSError):
             Path(dead._forkserver_address).unlink()
         _buried.add(dead._forkserver_pid)

@@ -96,7 +96,8 @@ def _need_descriptors(plan: Plan) -> None:
 def _end_left_open(crew: Crew, pid: int) -> None:
     """End the workers of a pipeline that nobody has any more, and nobody has closed."""
     if pid == os.getpid():
-        crew.stop()
+        with interrupts_held(firmly=True):  # what is raised in a finalizer is lost
+            crew.stop()
         told = "a live pipeline was left open: write `with pipeline.open() as live:`"
         warnings.warn(told, ResourceWarning, stacklevel=2)
 
@@ -152,6 +153,9 @@ class Processes(Live[Any]):
             _refuse_at_import()
             try:
                 self._have_crew()
+            except TimeoutError:
+                self._break_off()
+                raise
             except (OSError, MemoryError, EOFError) as error:
                 raise refused("this pipeline can't be started", error) from error
             except BaseException:

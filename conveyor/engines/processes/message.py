@@ -104,6 +104,8 @@ class MessageEnd:
                 written = self._write(data, fds)
             except BlockingIOError:
                 return False
+            except TimeoutError:
+                raise
             except OSError:
                 # The reader is gone. Why is for the supervisor to find out.
                 self._forget()
@@ -151,6 +153,8 @@ class MessageEnd:
             data, rights, flags, _ = self._socket.recvmsg(_READ, _RIGHTS, _CLOEXEC)
         except BlockingIOError:
             return None
+        except TimeoutError:
+            raise
         except OSError:
             return b""
         for _, _, fds in rights:

@@ -192,6 +192,8 @@ def _show(stream: int, text: str) -> None:
                 known = text.encode(error.encoding, "backslashreplace")
                 target.write(known.decode(error.encoding))
             target.flush()
+        except TimeoutError:
+            raise
         except (OSError, ValueError):
             # The stream is closed. That is the user's to see to; the run goes on.
             pass

@@ -47,14 +47,21 @@ def _with_those_needed(
     named: Collection[type], processors: Mapping[int, tuple[str, Processor[Any, Any]]]
 ) -> frozenset[type]:
     """Classes of ``__main__``, and those that their methods and bases need."""
-    shipper = Shipper(io.BytesIO())
     try:
-        shipper.dump(list(named))
-    except Exception as error:
+        return _needed(named)
+    except Exception:
         for stage, one in processors.values():
             _shipped(stage, one)  # which tells of whose attribute it is
+    try:  # once more: a signal handler may have raised
+        return _needed(named)
+    except Exception as error:
         stage = next(stage for stage, _ in processors.values())
         raise NotPicklable(stage, None, "a class that it needs", reason(error)) from error
+
+
+def _needed(named: Collection[type]) -> frozenset[type]:
+    shipper = Shipper(io.BytesIO())
+    shipper.dump(list(named))
     return frozenset(filter(is_shareable, shipper.classes))
 
 

@@ -33,6 +33,10 @@ from conveyor.errors import ConveyorError
 from conveyor.plan import Plan
 from conveyor.plan.model import PARENT
 
+KILL_SECONDS = 10.0
+"""How long a process that has been killed may take to be dead. Who has given up privileges may not
+be able to kill it."""
+
 
 @dataclass(frozen=True, slots=True)
 class End:
@@ -383,7 +387,7 @@ class Staff:
             hand.process.kill()
         while self._hands:
             _, hand = self._hands.popitem()
-            hand.process.wait(None)
+            hand.process.wait(KILL_SECONDS)
             hand.close()
         for connection in self._ends:
             connection.close()

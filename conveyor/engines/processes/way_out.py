@@ -111,7 +111,7 @@ class WayOutEnd:
                 self.weigh(frame.count, len(frame.payload))
         elif isinstance(frame.payload, Parcel):
             self._prepare(frame, frame.payload)
-        elif frame.items is None and self.outlet.bounded:
+        elif frame.items is None and (self.outlet.bounded or self.outlet.deals(frame.count)):
             frame.items = unpack_items(self.name, frame)
         self._pass_on(self.outlet.offer(frame))
         return self.outlet.is_clear
@@ -154,7 +154,7 @@ class WayOutEnd:
 
     def _prepare(self, frame: Frame, parcel: Parcel) -> None:
         """Let a parcel that has come go on: who opens it has no more right to pass it on."""
-        if self.outlet.bounded or self._is_durable:
+        if self.outlet.bounded or self._is_durable or self.outlet.deals(frame.count):
             frame.share = len(parcel)
             frame.items, frame.payload = unpack_items(self.name, frame), None
         elif self.outlet.copies:

@@ -49,6 +49,7 @@ from conveyor.engines.stage import Stage
 from conveyor.engines.tape import Span
 from conveyor.engines.telling import NO_ITEM, stage_error
 from conveyor.errors import ConveyorError
+from conveyor.flow.credit import Credit
 from conveyor.plan import Plan
 
 LEFT_SECONDS = 0.5
@@ -284,6 +285,8 @@ class _Worker:
             stage.passes = BaseException
         for actor in self._actors.values():
             actor.way_out.ends = dict.fromkeys(actor.way_out.ends, EndOfCopy())
+            for leaf in actor.way_out.outlet.leaves:
+                leaf.credit = Credit()  # so that it does not wait for any
 
     def _run(self) -> None:
         assert self._orders is not None
@@ -304,14 +307,14 @@ class _Worker:
                 self._work()
         except Stopped:
             self._stopping = True
-        except ConveyorError as error:
-            failed = True
-            self._fail(error)
-        except (OSError, MemoryError) as error:  # what the user's code raises, has come as ours
+        # What the user's code raises, has come as ours.
+        except (ConveyorError, OSError, MemoryError) as error:
             if self._is_copy:
                 raise
             failed = True
-            self._fail(refused(f"the worker of stage {self._name!r} can't go on", error))
+            if not isinstance(error, ConveyorError):
+                error = refused(f"the worker of stage {self._name!r} can't go on", error)
+            self._fail(error)
         self._teardown(failed=failed)
         if self._has_left and self._memory is not None:
             self._memory.leave()
@@ -330,7 +333,12 @@ class _Worker:
     def _say(self, *message: Any) -> None:
         """Send the parent a message, whole, whatever comes."""
         if self._is_copy:
-            end_copy()
+            if message[0] != PRINTED:
+                end_copy()
+            # It has kept a stream of the worker's.
+            _, fd, _, text = message
+            os.write(fd, text.encode(errors="backslashreplace"))
+            return
         with self._stop.held():
             self._control.send_now(message)
 
