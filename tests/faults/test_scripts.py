@@ -970,7 +970,7 @@ def test_a_process_that_is_forked_while_others_start_pipelines_can_do_so_too(tmp
         for thread in threads:
             thread.start()
         codes = set()
-        for _ in range(8):
+        for _ in range(4):
             pid = os.fork()
             if not pid:
                 signal.alarm(20)
