@@ -23,6 +23,15 @@ def innermost(function: Any) -> Any:
     return function
 
 
+def body_of(function: Any) -> Any:
+    """The function that runs when something is called: of an object, its ``__call__``."""
+    inner: Any = innermost(function)
+    is_bare = inspect.isfunction(inner) or inspect.ismethod(inner) or isinstance(inner, type)
+    if is_bare or hasattr(inner, "__wrapped__"):
+        return inner
+    return getattr(inner, "__call__", inner)  # noqa: B004 - it is not asked whether there is one
+
+
 def is_async(function: Any) -> bool:
     """Whether calling it gives something to await, and no result."""
     inner: Any = innermost(function)
@@ -38,19 +47,12 @@ def _is_async_itself(function: Any) -> bool:
 
 def is_generator(function: Any) -> bool:
     """Whether calling it gives an iterator over what it yields."""
-    if inspect.isgeneratorfunction(function):
-        return True
-    inner: Any = innermost(function)
-    if inspect.isfunction(inner) or inspect.ismethod(inner) or isinstance(inner, type):
-        return False
-    return inspect.isgeneratorfunction(getattr(inner, "__call__", None))  # noqa: B004
+    return inspect.isgeneratorfunction(function) or inspect.isgeneratorfunction(body_of(function))
 
 
 def decorates_generator(function: Any) -> bool:
     """Whether it stands before a generator function, and may give what that gives, or anything."""
-    outer: Any = innermost(function)
-    if not (inspect.isfunction(outer) or inspect.ismethod(outer) or hasattr(outer, "__wrapped__")):
-        outer = getattr(outer, "__call__", outer)  # noqa: B004
+    outer = body_of(function)
     try:
         inner = inspect.unwrap(outer)
     except ValueError:  # it goes round in a circle

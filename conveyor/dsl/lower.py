@@ -9,9 +9,8 @@ from typing import Any
 from conveyor.dsl.calls import uncallable
 from conveyor.dsl.element import Element
 from conveyor.dsl.links import Fork, Join, Pipe
-from conveyor.dsl.names import label, node_name
+from conveyor.dsl.names import full_label, node_name
 from conveyor.dsl.normal import Atoms, atoms_of, begins_with_join, without_plain_pipe
-from conveyor.dsl.options import shown as shown_settings
 from conveyor.dsl.processor import Feed, Processor, Source
 from conveyor.dsl.rules import Broken, Fault, refuse
 from conveyor.dsl.seams import misfits
@@ -133,8 +132,7 @@ class _Layer:
         if isinstance(atom, (Feed, Source)):
             kind = "feed" if isinstance(atom, Feed) else "source"
         settings = atom._conveyor.settings
-        text = label(atom) + shown_settings(settings)
-        return self.node(ProcessorNode(name, kind, text, settings, atom), tails)
+        return self.node(ProcessorNode(name, kind, full_label(atom), settings, atom), tails)
 
     def fork(self, atom: Fork[Any, Any], tails: list[_Tail]) -> tuple[str, list[_Tail]]:
         name = self.name("fork")

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from conveyor.dsl.functions import innermost, name_of, shown
+from conveyor.dsl.options import shown as shown_settings
 from conveyor.dsl.processor import Processor
 from conveyor.dsl.wrapped import IterableSource, Wrapped
 
@@ -16,6 +17,11 @@ def label(processor: Processor[Any, Any]) -> str:
         with suppress(Exception):  # it may tell of what is not there before the setup
             return repr(processor)
     return default_label(processor)
+
+
+def full_label(processor: Processor[Any, Any]) -> str:
+    """How a processor is written, with its options."""
+    return label(processor) + shown_settings(processor._conveyor.settings)
 
 
 def default_label(processor: Processor[Any, Any]) -> str:

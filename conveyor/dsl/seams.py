@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from conveyor.dsl.links import Fork, Join
-from conveyor.dsl.names import label
+from conveyor.dsl.names import full_label
 from conveyor.dsl.normal import Atom, Atoms, begins_with_join
-from conveyor.dsl.options import shown as shown_settings
 from conveyor.dsl.processor import Processor
 from conveyor.dsl.rules import Broken
 from conveyor.dsl.text import Path
@@ -160,11 +159,7 @@ def _takes_all(atom: Atom) -> bool:
 
 
 def _misfit(gift: _Gift, given: Types, processor: Processor[Any, Any], takes: Types) -> Broken:
-    giver = "the zip" if gift.giver is None else _written(gift.giver)
-    message = f"{_written(processor)} takes {names(takes)}, but {giver} gives {names(given)}"
+    giver = "the zip" if gift.giver is None else full_label(gift.giver)
+    message = f"{full_label(processor)} takes {names(takes)}, but {giver} gives {names(given)}"
     hint = "put a processor between them that converts, or mend the annotations"
     return Broken("types", message, hint, processor)
-
-
-def _written(processor: Processor[Any, Any]) -> str:
-    return label(processor) + shown_settings(processor._conveyor.settings)

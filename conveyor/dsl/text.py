@@ -9,9 +9,8 @@ from typing import Any
 from conveyor.dsl.element import Element, is_element
 from conveyor.dsl.functions import shown
 from conveyor.dsl.links import Fork, Join, Pipe
-from conveyor.dsl.names import label
+from conveyor.dsl.names import full_label
 from conveyor.dsl.normal import Atom, Atoms, atoms_of, key
-from conveyor.dsl.options import shown as shown_settings
 from conveyor.dsl.processor import Processor
 from conveyor.dsl.rules import Broken, Fault
 
@@ -62,7 +61,7 @@ class _Writer:
         if isinstance(atom, Fork):
             self.fork(atom, path)
         elif isinstance(atom, Processor):
-            self.text += label(atom) + shown_settings(atom._conveyor.settings)
+            self.text += full_label(atom)
         elif isinstance(atom, Pipe):
             self.text += "Pipe()" if atom.capacity is None else f"Pipe(capacity={atom.capacity})"
         elif isinstance(atom, Join):

@@ -10,7 +10,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
-from inspect import isabstract, isfunction, ismethod
+from inspect import isabstract, ismethod
 from numbers import Complex
 from typing import (
     Annotated,
@@ -28,7 +28,7 @@ from typing import (
 )
 
 from conveyor.dsl.calls import called
-from conveyor.dsl.functions import decorates_generator, innermost, is_generator
+from conveyor.dsl.functions import body_of, decorates_generator, innermost, is_generator
 from conveyor.dsl.processor import Feed, Processor, Source
 from conveyor.dsl.wrapped import FunctionProcessor, IterableSource
 
@@ -163,7 +163,7 @@ def _substituted(hint: Hint, known: Mapping[Any, Hint]) -> Hint:
 
 def _annotation(call: Callable[..., Any], name: str) -> Hint | None:
     """One annotation, resolved by itself: another may name what is not there yet."""
-    function = _annotated(call)
+    function = body_of(call)
     annotation: Hint = None if isinstance(function, type) else _of(function).get(name)
     if annotation is None or type(annotation) is type:
         return annotation
@@ -179,19 +179,12 @@ def _of(function: Any) -> Mapping[str, Hint]:
     return getattr(function, "__annotations__", None) or {}
 
 
-def _annotated(call: Callable[..., Any]) -> Any:
-    """What has the annotations of something that can be called."""
-    function: Any = innermost(call)
-    is_bare = isfunction(function) or ismethod(function) or isinstance(function, type)
-    return function if is_bare or hasattr(function, "__wrapped__") else function.__call__
-
-
 def _item(call: Callable[..., Any]) -> str:
     """The name of the parameter that takes the item."""
     if call is not innermost(call):
         parameters = inspect.signature(call, follow_wrapped=False).parameters.values()
         return next((p.name for p in parameters if p.kind in _POSITIONAL), "")
-    function = _annotated(call)
+    function = body_of(call)
     code = getattr(function, "__code__", None)
     names = code.co_varnames[: code.co_argcount] if code is not None else ()
     return next(iter(names[1 if ismethod(function) else 0 :]), "")
