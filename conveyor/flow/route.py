@@ -132,7 +132,7 @@ class Outlet:
         # Newest last: a frame that a fork hands on stands before those that came after it.
         todo = self._waiting[::-1]
         busy: set[int] = set()
-        full: list[Balance] = []
+        full: set[int] = set()
         while todo:
             route, frame = todo.pop()
             match route:
@@ -143,9 +143,9 @@ class Outlet:
                 case Replicate():
                     todo += _replicated(route, frame)[::-1]
                 case Balance():
-                    branch = None if route in full else _chosen(route, frame)
+                    branch = None if id(route) in full else _chosen(route, frame)
                     if branch is None:
-                        full.append(route)
+                        full.add(id(route))
                         blocked.append((route, frame))
                     elif self._is_to_be_dealt(frame, route.branches[branch]):
                         halves = cut(frame, -(-frame.count // 2))

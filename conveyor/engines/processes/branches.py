@@ -119,6 +119,8 @@ class Branches:
             return
         try:
             self._begin_change(decision)
+        except TimeoutError:
+            raise
         except (OSError, MemoryError, EOFError) as error:
             self._refuse(decision, error)
 
@@ -170,6 +172,8 @@ class Branches:
         try:
             # A change can be given up until somebody has been told of it.
             need_room(SPARE)
+        except TimeoutError:
+            raise
         except OSError as error:
             self._change = None
             self._staff.dismiss(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from conveyor.engines.processes.descriptors import read_now
 from conveyor.engines.processes.frames import CREDIT, HEADER, frame_head, frame_of
 from conveyor.engines.processes.poller import Poller
 from conveyor.flow.batch import Frame
@@ -89,18 +90,6 @@ class _Writer:
             self._waiting.popleft()
 
 
-def _read(fd: int, size: int = _READ) -> bytes | None:
-    """What can be read now: None where that is nothing, b"" at the end."""
-    try:
-        return os.read(fd, size)
-    except BlockingIOError:
-        return None
-    except TimeoutError:
-        raise
-    except OSError:
-        return b""
-
-
 class _PipeEnd:
     """One end of a pipe, served by a poller.
 
@@ -170,7 +159,7 @@ class FrameSender(_PipeEnd):
 
     def on_readable(self) -> None:
         """Take credits in."""
-        data = _read(self.fd)
+        data = read_now(os.read, self.fd, _READ)
         if data is None:
             return
         if not data:
@@ -230,7 +219,7 @@ class FrameReceiver(_PipeEnd):
         if self._large is not None:
             self._read_large()
             return
-        data = _read(self.fd, self._room)
+        data = read_now(os.read, self.fd, self._room)
         if data is None:
             return
         if not data:

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 
 def close_all(fds: Iterable[int]) -> None:
     """Close descriptors."""
     for fd in fds:
         os.close(fd)
+
+
+def read_now(read: Callable[..., bytes], *arguments: Any) -> bytes | None:
+    """What can be read now: None where that is nothing, b"" where the other side is gone."""
+    try:
+        return read(*arguments)
+    except BlockingIOError:
+        return None
+    except TimeoutError:
+        raise
+    except OSError:
+        return b""
 
 
 def fill_standard_streams() -> None:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import cast
 
+from conveyor.engines.processes.descriptors import read_now
 from conveyor.engines.processes.frames import frame_head, frame_of
 from conveyor.engines.processes.log import Log
 from conveyor.engines.processes.poller import Poller
@@ -52,16 +53,9 @@ class Bell:
 
     def on_readable(self) -> None:
         """The other side has rung, or is gone for good."""
-        try:
-            is_open = bool(os.read(self.fd, _RINGS))
-        except BlockingIOError:
-            is_open = True
-        except TimeoutError:
-            raise
-        except OSError:
-            is_open = False
+        is_gone = read_now(os.read, self.fd, _RINGS) == b""
         self.heard()
-        if not is_open:
+        if is_gone:
             self.close()
 
     def ring(self) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-from conveyor.engines.processes.descriptors import close_all
+from conveyor.engines.processes.descriptors import close_all, read_now
 from conveyor.engines.processes.poller import Poller
 
 _READ = 8 << 10
@@ -149,14 +149,10 @@ class MessageEnd:
 
     def _read(self) -> bytes | None:
         """What can be read now: None where that is nothing, b"" at the end."""
-        try:
-            data, rights, flags, _ = self._socket.recvmsg(_READ, _RIGHTS, _CLOEXEC)
-        except BlockingIOError:
-            return None
-        except TimeoutError:
-            raise
-        except OSError:
-            return b""
+        return read_now(self._received)
+
+    def _received(self) -> bytes:
+        data, rights, flags, _ = self._socket.recvmsg(_READ, _RIGHTS, _CLOEXEC)
         for _, _, fds in rights:
             self.fds += array("i", fds)
         self._lacks |= bool(flags & _CUT)
