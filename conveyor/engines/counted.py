@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+from operator import sub
 from typing import TYPE_CHECKING, NamedTuple
 
+from conveyor.engines.account import COUNTS, Account
 from conveyor.engines.counters import (
     ADDED,
     BATCHES,
@@ -34,6 +37,22 @@ if TYPE_CHECKING:
     from conveyor.engines.figures import Figures
 
 
+_FIRST = struct.Struct("14Q")
+"""Those counters that an account is made of, and some more."""
+
+
+def _accounted(copy: bytes) -> tuple[int, ...]:
+    """The counters in a copy, as an account has them."""
+    if not copy:
+        return _NOTHING
+    fields = _FIRST.unpack_from(copy)
+    skipped, dead, added, retried = fields[SKIPPED : RETRIED + 1]
+    return fields[ITEMS], fields[OUT], fields[FILTERED], skipped, dead, added, 0, retried
+
+
+_NOTHING = (0,) * len(COUNTS)
+
+
 class Counted(NamedTuple):
     """What a worker did in a run, as two readings of its counters.
 
@@ -50,6 +69,11 @@ class Counted(NamedTuple):
     process: int
     before: bytes
     after: bytes
+
+    @property
+    def account(self) -> Account:
+        """What became of the items."""
+        return Account(*map(sub, _accounted(self.after), _accounted(self.before)))
 
     def figures(self) -> Figures:
         """What the counters say."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from conveyor.engines.account import COUNTS, Account, total_account
+from conveyor.engines.account import Account, total_account
 from conveyor.engines.samples import Sample
 from conveyor.engines.stats import Placed, Stats, Width
 from conveyor.graph import ForkNode, Graph, JoinNode, OutputNode, ProcessorNode
 
 if TYPE_CHECKING:
-    from conveyor.engines.figures import Counted
+    from conveyor.engines.counted import Counted
 
 
 def so_far(
@@ -57,9 +57,8 @@ def measured_by(counted: Sequence[Counted]) -> dict[str, Account]:
     """The account of each element, as its workers count it."""
     accounts: dict[str, Account] = {}
     for one in counted:
-        figures = one.figures()
-        counts = Account(*(getattr(figures, name) for name in COUNTS))
-        accounts[one.element] = accounts.get(one.element, Account()) + counts
+        before = accounts.get(one.element)
+        accounts[one.element] = one.account if before is None else before + one.account
     return accounts
 
 

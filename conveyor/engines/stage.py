@@ -109,6 +109,8 @@ class Stage:
         """What an item of the last batch took."""
         self.emits = False
         """Whether ``process`` yields any number of outputs, rather than returning one."""
+        self.finishes = True
+        """Whether its processor may give something at the end."""
         self.times = Times()
         """How long its items took."""
         self.samples = False
@@ -169,6 +171,7 @@ class Stage:
         emitting = _emitting(self.processor.process)
         self.emits = emitting is not None
         self._process = emitting or self.processor.process
+        self.finishes = getattr(self.processor.finish, "__func__", None) is not Processor.finish
 
     def snapshot(self) -> Any:
         """The state of the processor, where it can tell it; else None."""

@@ -10,7 +10,9 @@ of the same path, possibly empty, or with a complete family of longer ones. So:
   component carries whether it is the last of its family);
 - the order of paths is the order in which the inline engine works.
 
-The end of the stream is a frame too, the last one. What ``finish`` gives is the answer to it.
+The end of the stream is a frame too, the last one; or it comes along with the last items, where
+these are known to be the last and all who get them may get the end. What ``finish`` gives is the
+answer to it, behind all else.
 A branch that is detached before gets an end of its own: one more member of the family of some
 frame. Behind the branch that is only the end of a link.
 """
@@ -171,6 +173,16 @@ def at_end(scopes: tuple[Scope, ...], count: int) -> tuple[Scope, ...]:
         tuple(scope._replace(origins=[BEHIND]) if scope.traced else scope for scope in scopes),
         [0] * count,
     )
+
+
+def split_end(frame: Frame) -> tuple[list[Frame], Frame]:
+    """The items of a frame that is an end, if it brings any; and the end without them."""
+    if not frame.count:
+        return [], frame
+    items = frame.readdressed(path=(*frame.path, component(0, last=False)))
+    items.end = 0
+    path = (*frame.path, component(1, last=True))
+    return [items], frame.derived([], path=path, scopes=at_end(frame.scopes, 0), end=frame.end)
 
 
 def cut(frame: Frame, size: int) -> list[Frame]:

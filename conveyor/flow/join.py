@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from conveyor.flow.batch import END, LEAVE, Frame, Path, Scope, origin
+from conveyor.flow.batch import END, LEAVE, Frame, Path, Scope, origin, split_end
 from conveyor.flow.order import Completion, Reorder
 
 
@@ -74,7 +74,8 @@ class _HeldEnds:
 
     The one with the last path is the end that stays. What ``finish`` gives is the answer to it,
     and so stands behind all else where a join further on restores the order. The end of a link
-    waits for nothing: a batch that is held is missing in the window.
+    waits for nothing: a batch that is held is missing in the window. Nor do items wait that come
+    along with an end.
     """
 
     def __init__(self) -> None:
@@ -89,9 +90,11 @@ class _HeldEnds:
         is_last = self.ends.settle(frame)
         if not (waits or is_last):
             return [frame]
-        self._held.append(frame)
         if not is_last:
-            return []
+            brought, empty = split_end(frame)
+            self._held.append(empty)
+            return brought
+        self._held.append(frame)
         end, frame.end = frame.end, 0
         ready, self._held = sorted(self._held, key=_path), []
         ready[-1].end = end

@@ -68,6 +68,11 @@ def counts_turns(way: WayOut) -> bool:
     return isinstance(way, Fan) and (way.in_turn or any(map(counts_turns, way.branches)))
 
 
+def _balances(way: WayOut) -> bool:
+    """Whether a way out chooses between branches."""
+    return isinstance(way, Fan) and (way.kind == "balanced" or any(map(_balances, way.branches)))
+
+
 class WayIn(NamedTuple):
     """How a worker joins what it receives.
 
@@ -110,6 +115,19 @@ class PlannedWorker(NamedTuple):
     node: ProcessorNode | None = None
     slot: int | None = None
     restarts: int = 0
+
+    @property
+    def reports(self) -> bool:
+        """Whether it tells at the end of each run what it counted: its counters are not enough.
+
+        They do not tell what went to which branch, nor what a zip did. They count again what is done
+        again after a death. Who may be detached tells that it leaves. And an item that failed for
+        good comes by the way of reports, so that one that is behind it tells that all have come.
+        """
+        drops = self.node is not None and self.node.settings.on_error != "fail"
+        balances = self.way_out is not None and _balances(self.way_out)
+        is_zip = self.way_in.how == "zip"
+        return self.restarts > 0 or self.slot is not None or drops or balances or is_zip
 
     @property
     def is_bound(self) -> bool:

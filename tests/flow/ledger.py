@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 
-from conveyor.flow.batch import Frame, Path
+from conveyor.flow.batch import Frame, Path, component
 from conveyor.flow.credit import FRAMES
 from conveyor.plan import Plan
 
@@ -96,6 +96,12 @@ class Ledger:
         for one in made_of:
             self._dies(one)
         self._lives(frame.path)
+
+    def split(self, path: Path) -> None:
+        """A frame becomes two."""
+        self._dies(indexes(path))
+        for part in range(2):
+            self._lives((*path, component(part, last=part == 1)))
 
     def worked(self, frame: Frame) -> None:
         """A worker takes a frame that is ready."""

@@ -18,7 +18,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from random import Random
 from typing import Any
 from unittest.mock import patch
@@ -27,6 +27,7 @@ from conveyor.dsl.copies import another
 from conveyor.engines import careful as careful_module
 from conveyor.engines import stage as stage_module
 from conveyor.engines.careful import stage_for
+from conveyor.engines.counted import Counted
 from conveyor.engines.ended import account
 from conveyor.engines.processes import actor as actor_module
 from conveyor.engines.processes import source as source_module
@@ -37,6 +38,7 @@ from conveyor.engines.processes.gauge import Gauge
 from conveyor.engines.processes.sink import Sink
 from conveyor.engines.processes.source import SourceActor
 from conveyor.engines.processes.way_in import WayInEnd
+from conveyor.engines.running import measured_by
 from conveyor.engines.stage import Stage
 from conveyor.engines.stats import Stats
 from conveyor.flow import credit as credit_module
@@ -187,13 +189,15 @@ class Local(Wire):
 
 
 class NoRecording:
-    """Keeps nothing."""
+    """Keeps nothing but the gauges that it has given."""
 
     def __init__(self) -> None:
         self.fields = [0, 1]
+        self.gauges: list[tuple[int, Gauge]] = []
 
     def gauge(self, worker: int) -> Gauge:
-        return Gauge.alone()
+        self.gauges.append((worker, Gauge.alone()))
+        return self.gauges[-1][1]
 
     def tape(self, worker: int) -> None:
         return None
@@ -252,6 +256,7 @@ class Simulation:
         self.wanted: Counter[int] = Counter()
         """The workers that tell an account in this run."""
         self.accounts = Accounts()
+        self.recording = NoRecording()
         self.outputs: list[Any] = []
         self.items: Sequence[Any] = ()
         self.sink = Sink(plan.workers[-1], plan.channels)
@@ -320,7 +325,7 @@ class Simulation:
             self.plan.channels,
             self.chance.window,
             stage=self._stage(planned),
-            gauge=NoRecording().gauge(0),
+            gauge=self.recording.gauge(0),
             may_end=self._source_may_end,
             told=partial(self._on_accounts, 0),
             made=lambda _: None,
@@ -333,7 +338,7 @@ class Simulation:
             planned,
             self.plan.channels,
             stage=self._stage(planned),
-            recording=NoRecording(),
+            recording=self.recording,
             told=partial(self._on_accounts, number),
         )
         self._watch(runner.way_in)
@@ -378,7 +383,11 @@ class Simulation:
                 self.ledger.taken(wire.link)
             else:
                 self.came_by[id(frame)] = wire.link
+            path, before = frame.path, len(way_in.ready)
             way_in.receive(channel, frame)
+            for one, *_ in list(way_in.ready)[before:]:
+                if one.path[:-1] == path:
+                    self.ledger.split(path)  # an end that waits, and the items that came along
             return
         self.ledger.taken(wire.link)
         self.ledger.held(worker, frame)
@@ -586,7 +595,8 @@ class Simulation:
         """Run once, by chance, and give the outputs and the stats."""
         self.items, self.outputs, self.accounts = items, [], Accounts()
         self.told.clear()
-        self.wanted = Counter(n for n, runner in self._joined())
+        self.wanted = Counter(n for n, _ in self._joined() if self.plan.workers[n].reports)
+        before = [gauge.copy() for _, gauge in self.recording.gauges]
         self.is_ending = self.has_asked = self.end_now = self.asks = False
         if self.change is not None and self.change.wires:
             self.moves["ready", 0] = None
@@ -604,11 +614,19 @@ class Simulation:
         self.sink.way_in.account(self.accounts)
         return self.outputs, account(
             self.graph,
-            self.accounts.nodes,
+            {**measured_by(self._counted(before)), **self.accounts.nodes},
             self.accounts.edges,
             elapsed=0.0,
             given=len(self.outputs),
         )
+
+    def _counted(self, before: Sequence[bytes]) -> list[Counted]:
+        """What all gauges show beyond what they showed when the run began."""
+        readings = zip_longest(self.recording.gauges, before, fillvalue=b"")
+        return [
+            Counted(str(n), self.plan.workers[n].element, PARENT, copy, gauge.copy())
+            for (n, gauge), copy in readings
+        ]
 
     @property
     def _is_done(self) -> bool:

@@ -109,6 +109,7 @@ class StageActor:
         """Where it keeps what it does, while a run is traced."""
         self.setup: Span | None = None
         """When its processor was set up, until a run has begun since."""
+        self._reports = planned.reports
         self._told = told
         self._pace = Pace()
         self._runs = 0
@@ -168,40 +169,46 @@ class StageActor:
 
     def _tell(self) -> None:
         self.is_running = False
-        self._told(self._counted())
+        self._runs += 1
+        if self._reports or self.tape is not None:
+            self._told(self._accounts())
+        self.way_out.outlet.restart()
 
     def leave(self) -> list[Accounts]:
         """Leave this process, between two frames; what was counted in a run, if there is one."""
-        if self.is_running:
-            return [self._counted()]
-        self._gauge.enter(GONE)
-        return []
+        self._count_up()
+        return [self._accounts()] if self.is_running else []
 
-    def _counted(self) -> Accounts:
-        """What was counted in the run that ends; another one begins."""
-        self._runs += 1
-        accounts = Accounts(self.number, self._runs)
+    def _count_up(self) -> None:
+        """Have all counters tell of all that was done: before the end of a run is seen."""
         if self.stage is not None:
-            accounts.nodes[self.stage.name] = self.stage.account
             self._gauge.note(self.stage)
         self._gauge.look()
         self._gauge.enter(GONE)
+
+    def _accounts(self) -> Accounts:
+        """What was counted in the run that ends, beyond what the counters tell."""
+        accounts = Accounts(self.number, self._runs)
         self.way_in.account(accounts)
         self.way_out.account(accounts)
         accounts.tapes += taken_off(self)
         return accounts
 
     def _answer(self, frame: Frame) -> Coroutine:
-        """Answer a frame with one of the same path, or with a family of longer ones.
-
-        The end goes last and without items, since a balanced fork gives it to every branch.
-        """
+        """Answer a frame with one of the same path, or with a family of longer ones."""
         family = Family(frame, self.way_out)
         if self.stage is None:
             return self._relay(frame, family)
-        if frame.end:
+        if self._ends_apart(frame):
             return self._answer_end(self.stage, frame, family)
         return self._process(self.stage, frame, family)
+
+    def _ends_apart(self, frame: Frame) -> bool:
+        """Whether a frame is an end that has a frame of its own in the answer."""
+        may_follow = self.stage is not None and self.stage.finishes
+        return bool(frame.end) and not (
+            frame.count and self.way_out.takes_end_along and not may_follow
+        )
 
     def _answer_end(self, stage: Stage, frame: Frame, family: Family) -> Coroutine:
         yield from self._process(stage, frame, family)
@@ -210,18 +217,19 @@ class StageActor:
     def _relay(self, frame: Frame, family: Family) -> Coroutine:
         self.way_in.service = self.way_out.outlet.service
         self._gauge.gave(frame.count)
-        if not frame.end:
-            yield from self.way_out.send(frame)
-            return
-        if frame.count:
+        if self._ends_apart(frame) and frame.count:
             items = unpack_items(self.way_in.name, frame)
             yield from family.give(items, frame.scopes, is_last=False)
-        yield from family.give([], frame.scopes, is_last=True)
+            frame = family.member([], frame.scopes, is_last=True)
+        if frame.end:
+            self._count_up()
+        yield from self.way_out.send(frame)
 
     def _process(self, stage: Stage, frame: Frame, family: Family) -> Coroutine:
         items, scopes = self._taken_up(stage, frame)
+        ends_apart = self._ends_apart(frame)
         if not items:
-            if not frame.end:
+            if not ends_apart:
                 yield from family.give([], scopes, is_last=True)
                 self._given(frame, family, Part([], None, is_last=True))
             return
@@ -240,13 +248,15 @@ class StageActor:
                     self.tape.worked()
             # Before they go: nobody may be seen to have taken what is not yet counted as given.
             self._gauge.note(stage)
-            # The end of the stream is a member of its own, behind all else.
+            is_last = part.is_last and not ends_apart
             answer = family.member(
                 part.outputs,
                 traced(scopes, part.origins),
-                is_last=part.is_last and not frame.end,
+                is_last=is_last,
                 payload=part.payload,
             )
+            if answer.end:
+                self._count_up()
             last = self._suspect(part, count)
             if not self.way_out.offer(answer):
                 yield from self._paused(self.way_out.clear())
@@ -328,6 +338,7 @@ class StageActor:
         outputs = stage.finish()
         while chunk := list(islice(outputs, self._part_size())):
             yield from family.give(chunk, at_end(frame.scopes, len(chunk)), is_last=False)
+        self._count_up()
         yield from family.give([], at_end(frame.scopes, 0), is_last=True)
 
     def _part_size(self) -> int:

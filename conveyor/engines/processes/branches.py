@@ -78,7 +78,7 @@ class Branches:
     def begin(self) -> None:
         """A run begins."""
         self._is_ending = self._source_asks = False
-        self._tally.expect(sum(len(hand.workers) for hand in self.joined()))
+        self._tally.expect(number for hand in self.joined() for number in hand.workers)
         self.join_if_ready()
         if self._staff.plan.scaled:
             self._load.begin(monotonic(), self._readings())
@@ -244,7 +244,7 @@ class Branches:
         if change.unanswered:
             return
         if change.is_attaching:
-            self._tally.expect(sum(len(hand.workers) for hand in change.hands))
+            self._tally.expect(number for hand in change.hands for number in hand.workers)
             self._has_changed(change, self.attached | change.slots)
             self._change = None
         self.end_if_gone()

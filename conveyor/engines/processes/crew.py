@@ -52,6 +52,9 @@ from conveyor.plan.model import PARENT
 SEEN_SECONDS = 0.2
 """Seconds after which what another thread says is seen, though nothing comes from a worker."""
 
+HEARD = 100
+"""How often at the end of a run it is looked whether workers have said more."""
+
 GRACE = 0.5
 """Seconds that a worker has to clear up when a run is broken off; then it is killed."""
 
@@ -146,7 +149,7 @@ class Crew:
 
     def begin(self, items: Iterator[Any], failures: Failures, *, is_traced: bool) -> None:
         """Begin a run."""
-        self.tally.clear()
+        self.tally.clear(is_traced=is_traced)
         self._failures = failures
         self.staff.kept.begin()
         self._revive(self.staff.kept.dead)
@@ -172,7 +175,7 @@ class Crew:
         """The outputs of the run, a frame at a time, as the consumer asks for them."""
         sink, feed = self.own.sink, self.own.feed
         steps = 0
-        while not self._is_done:
+        while True:
             steps += 1
             while sink.way_in.ready:
                 items, is_complete = sink.take()
@@ -185,9 +188,18 @@ class Crew:
                 if sink.has_ended:
                     sink.way_in.account(self.tally.accounts)
             progress = feed is not None and next(feed.coroutine)
+            if self._is_done:
+                break
             if not progress or self.staff.poller.is_writing or steps % LOOK == 0:
-                self._serve(progress or self._is_done or bool(sink.way_in.ready))
+                self._serve(progress or bool(sink.way_in.ready))
+        self._hear_all()
         self.mover.end()
+
+    def _hear_all(self) -> None:
+        """Hear what workers have said before they sent the end: what they print, as a rule."""
+        for _ in range(HEARD):  # who goes on to talk, from a thread, is heard later
+            if not self._serve(is_busy=True):
+                break
 
     @property
     def restarts(self) -> dict[str, int]:
@@ -198,13 +210,17 @@ class Crew:
     def _is_done(self) -> bool:
         return self.own.sink.has_ended and self.tally.missing == 0
 
-    def _serve(self, is_busy: bool) -> None:  # noqa: FBT001
-        """Let everything that is ready go on, wait for it if need be, and raise what went wrong."""
+    def _serve(self, is_busy: bool) -> bool:  # noqa: FBT001
+        """Let everything that is ready go on, wait for it if need be, and raise what went wrong.
+
+        Returns:
+            Whether something was ready.
+        """
         now = monotonic()
         if self.tally.patience(now) <= 0:
             self.tally.sample(now)
         try:
-            self.staff.poller.wait(0 if is_busy else self._patience())
+            has_come = self.staff.poller.wait(0 if is_busy else self._patience())
         except TimeoutError:
             raise
         except (OSError, MemoryError) as error:
@@ -221,6 +237,7 @@ class Crew:
             self._revive(self.staff.kept.due(monotonic()))
         for hand in self._timed():
             hand.end_if_overdue()
+        return has_come
 
     def _patience(self) -> float:
         """Seconds until there is something to look at, though nothing comes."""

@@ -15,6 +15,7 @@ from conveyor.engines.counters import (
     BUSY,
     BYTES_IN,
     BYTES_OUT,
+    GONE,
     ITEMS,
     OUT,
     PICKLING,
@@ -136,6 +137,8 @@ class Gauge:
         """Be in a state from now on, ``BUSY`` or another one."""
         fields, now = self._fields, perf_counter_ns()
         if before := fields[STATE]:
+            # In none meanwhile, or who reads now would count that time twice.
+            fields[STATE] = GONE
             fields[before] += now - fields[SINCE]
         fields[SINCE] = now
         fields[STATE] = state

@@ -162,6 +162,9 @@ class RestartableActor(StageActor):
         if frame.end:
             yield from self._finish_once(current, frame, family)
 
+    def _ends_apart(self, frame: Frame) -> bool:
+        return bool(frame.end)
+
     def _finish_once(self, current: Current, frame: Frame, family: Family) -> Coroutine:
         if not current.is_finished:
             outputs = list(self._stage.finish())
@@ -171,11 +174,14 @@ class RestartableActor(StageActor):
                 self._given(frame, family, Part(outputs, None, is_last=False))
         yield from family.give([], at_end(frame.scopes, 0), is_last=True)
         self._complete(frame)
+        self._count_up()
         self._progress.is_running = False
         self._progress.reports += 1
-        accounts = self._counted()
+        accounts = self._accounts()
         accounts.run = self._progress.reports
+        accounts.nodes[self._stage.name] = self._stage.account
         self._progress.report = pickle.dumps(accounts)
+        self.way_out.outlet.restart()
         self._commit()
 
     def _taken_up(self, stage: Stage, frame: Frame) -> tuple[list[Any], Scopes]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import islice
+from operator import length_hint
 from time import perf_counter
 from typing import Any
 
-from conveyor.engines.account import Account
 from conveyor.engines.arriving import Arriving
-from conveyor.engines.counters import BLOCKED, BUSY, ELSEWHERE, STARVED
+from conveyor.engines.counters import BLOCKED, BUSY, ELSEWHERE, GONE, STARVED
 from conveyor.engines.processes.accounts import Accounts, note_setup, taken_off
 from conveyor.engines.processes.gauge import Gauge, WorkMeter
 from conveyor.engines.processes.way_out import Coroutine, WayOutEnd
@@ -57,6 +57,7 @@ class SourceActor:
         self.way_out = WayOutEnd(self.name, planned.way_out, channels, gauge)
         self.window = Window(window)
         self.stage = stage
+        self._reports = planned.reports
         self._told = told
         self._made = made
         self._new_tape = tape
@@ -97,20 +98,29 @@ class SourceActor:
             self._gauge.enter(STARVED)
             while self._items is None:
                 yield False
-            yield from self._send_all(self._items)
-            if self.stage is not None:
-                yield from self._send_all(self.stage.finish())
-            # While links come and go, nobody could tell how many ends to wait for.
-            self._gauge.enter(STARVED)
-            while self.window.is_held or not self._may_end():
-                yield False
-            yield from self.way_out.send(Frame(self.window.next_path(end=True), [], end=END))
+            has_ended = yield from self._send_all(self._items)
+            if not has_ended:
+                yield from self._send_end()
             self._items = None
             self._tell()
             yield True
 
-    def _send_all(self, items: Iterator[Any]) -> Coroutine:
-        while True:
+    def _send_end(self) -> Coroutine:
+        if self.stage is not None:
+            yield from self._send_all(self.stage.finish(), were_taken=False)
+        # While links come and go, nobody could tell how many ends to wait for.
+        self._gauge.enter(STARVED)
+        while self.window.is_held or not self._may_end():
+            yield False
+        self._count_up()
+        yield from self.way_out.send(Frame(self.window.next_path(end=True), [], end=END))
+
+    def _send_all(
+        self, items: Iterator[Any], *, were_taken: bool = True
+    ) -> Generator[bool, None, bool]:
+        """Send items as there is room; return whether the end went along with the last of them."""
+        is_last = False
+        while not is_last:
             if not self.window.is_open:
                 self.way_out.has_waited = True
                 self._gauge.enter(BLOCKED)
@@ -128,11 +138,14 @@ class SourceActor:
             present = items.present() if isinstance(items, Arriving) else items
             batch = self._pulled(present, wanted)
             if not batch:
-                return
+                return False
+            is_last = self._are_last(items) and self._may_end()
             self._count += len(batch)
             self._made(self._count)
-            self._note(len(batch))
-            frame = Frame(self.window.next_path(), batch)
+            self._note(len(batch), were_taken=were_taken)
+            frame = Frame(self.window.next_path(end=is_last), batch, end=END if is_last else 0)
+            if is_last:
+                self._count_up()
             sending = self.way_out.send(frame)
             if self.tape is not None:
                 sending = self.tape.over(frame, sending, start=started)
@@ -140,9 +153,15 @@ class SourceActor:
             if self.shares:
                 self._gauge.enter(ELSEWHERE)
             yield True
+        return True
 
-    def _note(self, items: int) -> None:
-        self._gauge.count(items)
+    def _are_last(self, items: Iterator[Any]) -> bool:
+        """Whether there are no more items, so that the end may come along with those just taken."""
+        is_known = type(items) in _COUNTABLE and self.way_out.takes_end_along
+        return is_known and self.stage is None and not length_hint(items)
+
+    def _note(self, items: int, *, were_taken: bool) -> None:
+        self._gauge.count(items if were_taken else 0)
         if self.stage is not None:
             self._gauge.note(self.stage)
         else:
@@ -176,19 +195,26 @@ class SourceActor:
             yield False
         self.awaits_items = False
 
-    def _tell(self) -> None:
-        self._runs += 1
-        accounts = Accounts(run=self._runs)
-        counted = Account(self._count, self._count)
-        accounts.nodes[self.name] = self.stage.account if self.stage is not None else counted
+    def _count_up(self) -> None:
+        """Have all counters tell of all that was done: before the end of a run is seen."""
         if self.stage is not None:
             self._gauge.note(self.stage)
             self._gauge.look()
-        self.way_out.account(accounts)
-        accounts.tapes += taken_off(self)
-        self._told(accounts)
+        self._gauge.enter(GONE)
+
+    def _tell(self) -> None:
+        self._runs += 1
+        if self._reports or self.tape is not None:
+            accounts = Accounts(run=self._runs)
+            self.way_out.account(accounts)
+            accounts.tapes += taken_off(self)
+            self._told(accounts)
+        self.way_out.outlet.restart()
 
 
 _COLLECTIONS: tuple[Iterable[Any], ...] = ([], (), range(1), range(1 << 70), {}, set())
 _THERE = frozenset(type(iter(one)) for one in _COLLECTIONS)
 """What the iterators of collections are: the next items are there, however many."""
+
+_COUNTABLE = frozenset(type(iter(one)) for one in ([], (), range(1), range(1 << 70)))
+"""Those among them that tell how many items there are left, even where that has changed."""

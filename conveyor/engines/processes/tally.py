@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from time import monotonic
 
 from conveyor.engines.counted import Counted
@@ -11,6 +11,7 @@ from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.meters import Meters
 from conveyor.engines.processes.own_ends import OwnEnds
 from conveyor.engines.processes.staff import Staff
+from conveyor.engines.running import measured_by
 from conveyor.engines.samples import Sample, Sampler
 
 
@@ -23,7 +24,7 @@ class Tally:
 
     Attributes:
         accounts: what has been reported in this run.
-        missing: how many workers have yet to report.
+        missing: how many workers have yet to report, of those that do.
     """
 
     def __init__(self, staff: Staff, own: OwnEnds) -> None:
@@ -32,6 +33,7 @@ class Tally:
         self._own = own
         self.accounts = Accounts()
         self.missing = 0
+        self._is_traced = False
         self._reported: dict[int, int] = {}
         """For workers, the last run that they reported of."""
         self._sampler = Sampler({n: worker.element for n, worker in enumerate(workers)})
@@ -39,14 +41,18 @@ class Tally:
 
     # -- what workers report --
 
-    def clear(self) -> None:
-        """Forget the run before; of the next one, the feed will report."""
+    def clear(self, *, is_traced: bool) -> None:
+        """Forget the run before."""
         self.accounts = Accounts()
-        self.missing = 0 if self._own.feed is None else 1
+        self._is_traced = is_traced
+        self.missing = 0
+        if self._own.feed is not None:
+            self.expect([0])
 
-    def expect(self, workers: int) -> None:
-        """So many workers more will report."""
-        self.missing += workers
+    def expect(self, workers: Iterable[int]) -> None:
+        """These workers are in the run: those among them that report will do so."""
+        planned = self._staff.plan.workers
+        self.missing += sum(self._is_traced or planned[number].reports for number in workers)
 
     def report(self, accounts: Accounts) -> None:
         """A worker in a process reports; one that was started again may do so twice."""
@@ -92,6 +98,8 @@ class Tally:
     def end(self) -> tuple[list[Counted], Sequence[Sample]]:
         """What has been counted in a run that has ended, and how it went."""
         counted = self.counted()
+        # Who does report what became of its items has not counted what was done again.
+        self.accounts.nodes = {**measured_by(counted), **self.accounts.nodes}
         return counted, self._sampler.end(monotonic(), self._meters.glances())
 
     # -- who counts --

@@ -62,6 +62,9 @@ class WayOutEnd:
         self._gauge = gauge
         self.outlet = Outlet(route(way, channels), cuts=cuts)
         self._is_durable = any(channels[leaf.link].durable for leaf in self.outlet.leaves)
+        self.takes_end_along = not self.outlet.balances and not self._is_durable
+        """Whether the end may come along with items: a balanced fork gives it to all branches. Who
+        may be started again answers it for itself."""
         self.ends: dict[int, Upper] = {}
         self.local: set[int] = set()
         self.shared: frozenset[type] | None = None
@@ -175,11 +178,10 @@ class WayOutEnd:
             self.ends[leaf.link].send(_handed_over(given(frame)) if is_local else given(frame))
 
     def account(self, accounts: Accounts) -> None:
-        """Tell which branches of balanced forks the items took, and begin anew."""
+        """Tell which branches of balanced forks the items took."""
         for fork in self.outlet.balances:
             for edge, items in zip(fork.edges, fork.items, strict=True):
                 accounts.edges[edge] = accounts.edges.get(edge, 0) + items
-        self.outlet.restart()
 
 
 def _handed_over(frame: Frame) -> Frame:
