@@ -9,12 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from threading import Lock, RLock, get_ident
 from typing import Any, Generic, Self, TypeVar
 
+from conveyor.cached import cached_property
 from conveyor.engines.letters import DeadLetters, Failures, checked_limit
 from conveyor.engines.results import Results, Stream
 from conveyor.engines.snapshot import Snapshot

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, NamedTuple, Protocol, cast, overload
+
+from conveyor.cached import cached_property
 
 PERIOD = 0.1
 """Seconds from one sample to the next, at first."""

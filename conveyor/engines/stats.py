@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from conveyor.cached import cached_property
 from conveyor.engines.account import Account
 from conveyor.engines.samples import Sample
 from conveyor.errors import UsageError

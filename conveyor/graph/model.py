@@ -6,9 +6,9 @@ import operator
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
+from conveyor.cached import cached_property
 from conveyor.errors import UsageError
 
 if TYPE_CHECKING:

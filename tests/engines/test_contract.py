@@ -423,6 +423,41 @@ def test_a_pipeline_may_be_closed_while_another_thread_waits_for_items(on):
     assert "closed before its run came to the end" in raised[0]
 
 
+is_done, is_asked, may_tell = threading.Event(), threading.Event(), threading.Event()
+
+
+class Wordy(Processor[int, int]):
+    def process(self, item):
+        return item
+
+    def __repr__(self):
+        if is_done.is_set():
+            is_asked.set()
+            may_tell.wait(10)
+        return "Wordy()"
+
+
+def test_a_pipeline_whose_text_takes_long_holds_up_no_other(on):
+    def items():
+        yield 1
+        is_done.set()
+
+    def run():
+        (Feed() >> Wordy()).run(items(), **on)
+        ended.append("wordy")
+
+    for event in (is_done, is_asked, may_tell):
+        event.clear()
+    ended, thread = [], threading.Thread(target=run)
+    thread.start()
+    is_asked.wait()
+    (Feed() >> Add(1)).run([1], **on)
+    ended.append("other")
+    may_tell.set()
+    thread.join()
+    assert ended == ["other", "wordy"]
+
+
 def test_what_a_run_calls_may_close_its_pipeline(on):
     def items():
         yield from range(5)
