@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from operator import sub
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -102,3 +103,12 @@ class Counted(NamedTuple):
             peak_memory=after[PEAK] << 10,
             service=Histogram.of(grown[TIMES:FIELDS], grown[SERVICE] / 1e9),
         )
+
+
+def measured_by(counted: Sequence[Counted]) -> dict[str, Account]:
+    """The account of each element, as its workers count it."""
+    accounts: dict[str, Account] = {}
+    for one in counted:
+        before = accounts.get(one.element)
+        accounts[one.element] = one.account if before is None else before + one.account
+    return accounts

@@ -11,7 +11,7 @@ from conveyor.engines.stats import Placed, Stats, Width
 from conveyor.graph import ForkNode, Graph, JoinNode, OutputNode, ProcessorNode
 
 if TYPE_CHECKING:
-    from conveyor.engines.counted import Counted
+    from conveyor.engines.figures import Counted
 
 
 def so_far(
@@ -51,15 +51,6 @@ def so_far(
         is_complete=False,
         placed=placed,
     )
-
-
-def measured_by(counted: Sequence[Counted]) -> dict[str, Account]:
-    """The account of each element, as its workers count it."""
-    accounts: dict[str, Account] = {}
-    for one in counted:
-        before = accounts.get(one.element)
-        accounts[one.element] = one.account if before is None else before + one.account
-    return accounts
 
 
 def _accounts(graph: Graph, measured: Mapping[str, Account], given: int) -> dict[str, Account]:

@@ -7,7 +7,7 @@ from itertools import islice
 from operator import attrgetter, length_hint, sub
 from time import perf_counter, perf_counter_ns
 from types import GeneratorType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import cloudpickle
 
@@ -107,6 +107,7 @@ class Stage:
         self._process: Callable[[Any], Any]
         self.seconds = 0.0
         """What an item of the last batch took."""
+        self._gives: Gives | None = None
         self.emits = False
         """Whether ``process`` yields any number of outputs, rather than returning one."""
         self.finishes = True
@@ -168,9 +169,11 @@ class Stage:
             for name, value in self._kept.items():
                 object.__setattr__(self.processor, name, value)
         self.reset_account()
-        emitting = _emitting(self.processor.process)
-        self.emits = emitting is not None
-        self._process = emitting or self.processor.process
+        process = self.processor.process
+        if self._gives is None:
+            self._gives = _what_gives(process)
+        self.emits = self._gives != "one"
+        self._process = _drawn_from(process) if self._gives == "any" else process
         self.finishes = getattr(self.processor.finish, "__func__", None) is not Processor.finish
 
     def snapshot(self) -> Any:
@@ -363,11 +366,14 @@ class Stage:
 
     def finish(self) -> Iterator[Any]:
         """What the processor gives at the end of the stream."""
-        emitting = _emitting(self.processor.finish)
-        result = self.guard(emitting or self.processor.finish, NO_ITEM)
+        if not self.finishes:
+            return
+        finish = self.processor.finish
+        gives = _what_gives(finish)
+        result = self.guard(_drawn_from(finish) if gives == "any" else finish, NO_ITEM)
         if result is None:
             return
-        for output in self._drawn(result, NO_ITEM) if emitting else (result,):
+        for output in (result,) if gives == "one" else self._drawn(result, NO_ITEM):
             self.items_out += 1
             self.added += 1
             yield output
@@ -450,16 +456,19 @@ def _content(value: Any) -> bytes | None:
         return None
 
 
-def _emitting(method: Callable[..., Any]) -> Callable[..., Iterator[Any]] | None:
-    """What gives an iterator of the outputs; None for a method that returns the one output.
+Gives = Literal["one", "many", "any"]
+"""What a method gives: the one output; an iterator of them; or either, which is known once it is
+called: a decorator stands before a generator function, and makes of it what it likes."""
 
-    What a decorator gives that stands before a generator function is known once it is called: a
-    generator, as a rule, or what it has made of that.
-    """
+
+def _what_gives(method: Callable[..., Any]) -> Gives:
     if is_generator(method):
-        return method
-    if not decorates_generator(method):
-        return None
+        return "many"
+    return "any" if decorates_generator(method) else "one"
+
+
+def _drawn_from(method: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
+    """Gives an iterator of what a method gives, be that one output or a generator."""
 
     def emitted(*arguments: Any) -> Iterator[Any]:
         result = method(*arguments)

@@ -120,9 +120,9 @@ class PlannedWorker(NamedTuple):
     def reports(self) -> bool:
         """Whether it tells at the end of each run what it counted: its counters are not enough.
 
-        They do not tell what went to which branch, nor what a zip did. They count again what is done
-        again after a death. Who may be detached tells that it leaves. And an item that failed for
-        good comes by the way of reports, so that one that is behind it tells that all have come.
+        They do not tell what went to which branch, nor what a zip did, and they count again what is
+        done again after a death. Who may be detached tells that it leaves. An item that failed for
+        good goes the way of reports, so that the one behind it tells that all have come.
         """
         drops = self.node is not None and self.node.settings.on_error != "fail"
         balances = self.way_out is not None and _balances(self.way_out)

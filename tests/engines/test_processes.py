@@ -29,6 +29,7 @@ class Walk(Source[int]):
 
 
 same = Processor(abs)
+same_item = Processor(lambda item: item)
 
 
 def test_every_processor_has_its_own_process():
@@ -95,6 +96,55 @@ def test_a_slow_branch_does_not_hold_up_a_fast_one(tmp_path):
     pids = Counter(pid for _, pid in outputs)
     assert sorted(item for item, _ in outputs) == list(range(200))
     assert min(pids.values()) < 50
+
+
+@pytest.mark.parametrize(
+    ("items", "frames"), [([1], 1), ((1,), 1), (range(1), 1), (iter({1: 2}), 2), (iter([]), 1)]
+)
+def test_the_end_comes_along_with_items_that_are_known_to_be_the_last(items, frames):
+    results = (Feed() >> same >> same).run(items)
+
+    assert {worker.batches for worker in results.stats["abs"].workers} == {frames}
+    assert results.stats["abs"].items_in == len(results)
+
+
+def test_an_item_that_is_the_last_waits_for_no_other_branch(tmp_path):
+    def wait_for_the_other(item):
+        while not marker.exists():
+            time.sleep(0.001)
+        return item
+
+    marker = tmp_path / "the other is there"
+    came = []
+    for item in (Feed() >> Processor(wait_for_the_other) * Processor(str)).stream([1]):
+        came.append(item)
+        marker.touch()
+    assert came == ["1", 1]
+
+
+def test_an_item_that_is_the_last_waits_for_no_finish(tmp_path):
+    class Last(Processor):
+        def process(self, item):
+            return item
+
+        def finish(self):
+            while not marker.exists():
+                time.sleep(0.001)
+            return "finished"
+
+    marker = tmp_path / "the item is there"
+    came = []
+    for item in (Feed() >> Last() >> same_item).stream([1]):
+        came.append(item)
+        marker.touch()
+    assert came == [1, "finished"]
+
+
+def test_what_a_worker_prints_in_a_run_is_there_when_the_run_is_over(capfd):
+    with (Feed() >> Processor(print) >> same).open() as live:
+        for number in range(20):
+            live.run([number])
+            assert capfd.readouterr().out == f"{number}\n"
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from conveyor.dsl.copies import another
 from conveyor.engines import careful as careful_module
 from conveyor.engines import stage as stage_module
 from conveyor.engines.careful import stage_for
-from conveyor.engines.counted import Counted
+from conveyor.engines.counted import Counted, measured_by
 from conveyor.engines.ended import account
 from conveyor.engines.processes import actor as actor_module
 from conveyor.engines.processes import source as source_module
@@ -38,7 +38,6 @@ from conveyor.engines.processes.gauge import Gauge
 from conveyor.engines.processes.sink import Sink
 from conveyor.engines.processes.source import SourceActor
 from conveyor.engines.processes.way_in import WayInEnd
-from conveyor.engines.running import measured_by
 from conveyor.engines.stage import Stage
 from conveyor.engines.stats import Stats
 from conveyor.flow import credit as credit_module
@@ -424,9 +423,10 @@ class Simulation:
         way_out = self.runners[self.plan.channels[wire.channel].source].way_out
         (leaf,) = (one for one in way_out.outlet.leaves if one.link == wire.channel)
         leaf.credit = wire.credit
-        way_out.ends[wire.channel] = wire
         if isinstance(wire, Local):
-            way_out.local.add(wire.channel)
+            way_out.attach_local(wire.channel, wire)
+        else:
+            way_out.ends[wire.channel] = wire
 
     def _join_lower(self, wire: Wire) -> None:
         target = self.plan.channels[wire.channel].target

@@ -150,6 +150,21 @@ def test_interleave_gives_the_ends_in_the_order_of_paths_once_all_have_come(link
     assert [(one.path, one.end) for one in last] == [((9, n * 2), int(n == 3)) for n in range(4)]
 
 
+@given(st.permutations(range(4)), st.lists(st.booleans(), min_size=4, max_size=4))
+def test_items_that_come_along_with_an_end_wait_for_no_other(links, brings):
+    joiner, completion = attached(Interleave(), 4), Completion()
+    for place, link in enumerate(links):
+        path = (9, component(link, last=link == 3))
+        items = [link] if brings[link] else []
+        came = joiner.put(link, frame(*path, items=items, end=1))
+        is_last = place == 3
+        assert items_of(came) == items
+        assert [one.end for one in came if one.end] == [1] * is_last
+        assert [completion.add(one.path, 1) for one in came].count(True) == is_last
+    assert came[-1].end
+    assert completion.is_idle
+
+
 def test_interleave_gives_what_comes_at_once():
     joiner = attached(Interleave(), 2)
     first, second = frame(2, items="b"), frame(0, items="a")

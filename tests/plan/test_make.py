@@ -55,6 +55,25 @@ def test_every_processor_has_one_worker_and_its_own_process(case, ordered):
     assert sorted(own) == list(range(plan.processes))
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "reporting"),
+    [
+        (Feed() >> same >> same * same & same, []),
+        (Feed() >> same >> same % 2 & same, ["abs"]),
+        (Feed() >> same % 2, ["feed"]),
+        (Feed() >> same * same & Join("zip") >> same, ["abs.3"]),
+        (Feed() >> same * same & Join("zip"), ["output"]),
+        (Feed() >> same >> same.options(restarts=1), ["abs.2"]),
+        (Feed() >> same >> same.options(on_error="skip"), ["abs.2"]),
+        (Feed() >> same.options(retries=2) >> same, []),
+        (Feed() >> same >> same % Auto(max=2) & same, ["abs", "abs.2", "abs.2+1"]),
+    ],
+)
+def test_only_workers_report_whose_counters_do_not_tell_all(pipeline, reporting):
+    plan = planned(pipeline)
+    assert [worker.name for worker in plan.workers if worker.reports] == reporting
+
+
 @given(runnables(), st.integers(1, 5))
 def test_processes_are_bounded_even_and_shared_by_neighbours(case, processes):
     plan = planned(case.pipeline(), processes=processes)

@@ -131,8 +131,7 @@ class StageActor:
 
     def _answer_all(self) -> Generator[bool, None, int]:
         """Answer frames up to an end; tell which."""
-        end = 0
-        while not end:
+        while True:
             if not self.way_in.ready:
                 yield from self._arrival()
             frame = self.way_in.take()
@@ -142,13 +141,14 @@ class StageActor:
             if self.tape is not None:
                 answer = self.tape.over(frame, answer)
             yield from answer
+            if end:
+                return end
             if self.shares:
                 self._gauge.enter(ELSEWHERE)
                 yield True
                 self._gauge.enter(BUSY)
             else:
                 yield True
-        return end
 
     def _begin(self) -> None:
         """A run has begun: its first frame is there."""
@@ -179,12 +179,13 @@ class StageActor:
         self._count_up()
         return [self._accounts()] if self.is_running else []
 
-    def _count_up(self) -> None:
-        """Have all counters tell of all that was done: before the end of a run is seen."""
+    def _count_up(self, *, is_end: bool = True) -> None:
+        """Have the counters tell of what was done: before it is seen, and at the end all of it."""
         if self.stage is not None:
             self._gauge.note(self.stage)
-        self._gauge.look()
-        self._gauge.enter(GONE)
+        if is_end:
+            self._gauge.look()
+            self._gauge.enter(GONE)
 
     def _accounts(self) -> Accounts:
         """What was counted in the run that ends, beyond what the counters tell."""
@@ -199,25 +200,22 @@ class StageActor:
         family = Family(frame, self.way_out)
         if self.stage is None:
             return self._relay(frame, family)
-        if self._ends_apart(frame):
-            return self._answer_end(self.stage, frame, family)
+        if frame.end and (self.stage.finishes or not self._goes_along(frame)):
+            return self._answer_apart(self.stage, frame, family)
         return self._process(self.stage, frame, family)
 
-    def _ends_apart(self, frame: Frame) -> bool:
-        """Whether a frame is an end that has a frame of its own in the answer."""
-        may_follow = self.stage is not None and self.stage.finishes
-        return bool(frame.end) and not (
-            frame.count and self.way_out.takes_end_along and not may_follow
-        )
+    def _goes_along(self, frame: Frame) -> bool:
+        """Whether an end has come with items, and may go on with what they gave."""
+        return frame.count > 0 and self.way_out.takes_end_along
 
-    def _answer_end(self, stage: Stage, frame: Frame, family: Family) -> Coroutine:
-        yield from self._process(stage, frame, family)
+    def _answer_apart(self, stage: Stage, frame: Frame, family: Family) -> Coroutine:
+        yield from self._process(stage, frame, family, end_follows=True)
         yield from self._finish(stage, frame, family)
 
     def _relay(self, frame: Frame, family: Family) -> Coroutine:
         self.way_in.service = self.way_out.outlet.service
         self._gauge.gave(frame.count)
-        if self._ends_apart(frame) and frame.count:
+        if frame.end and frame.count and not self._goes_along(frame):
             items = unpack_items(self.way_in.name, frame)
             yield from family.give(items, frame.scopes, is_last=False)
             frame = family.member([], frame.scopes, is_last=True)
@@ -225,11 +223,12 @@ class StageActor:
             self._count_up()
         yield from self.way_out.send(frame)
 
-    def _process(self, stage: Stage, frame: Frame, family: Family) -> Coroutine:
+    def _process(
+        self, stage: Stage, frame: Frame, family: Family, *, end_follows: bool = False
+    ) -> Coroutine:
         items, scopes = self._taken_up(stage, frame)
-        ends_apart = self._ends_apart(frame)
         if not items:
-            if not ends_apart:
+            if not end_follows:
                 yield from family.give([], scopes, is_last=True)
                 self._given(frame, family, Part([], None, is_last=True))
             return
@@ -246,17 +245,14 @@ class StageActor:
                 items.clear()  # so that what was only passed on may go on as it is
                 if self.tape is not None:
                     self.tape.worked()
-            # Before they go: nobody may be seen to have taken what is not yet counted as given.
-            self._gauge.note(stage)
-            is_last = part.is_last and not ends_apart
             answer = family.member(
                 part.outputs,
                 traced(scopes, part.origins),
-                is_last=is_last,
+                is_last=part.is_last and not end_follows,
                 payload=part.payload,
             )
-            if answer.end:
-                self._count_up()
+            # Before they go: nobody may be seen to have taken what is not yet counted as given.
+            self._count_up(is_end=answer.end != 0)
             last = self._suspect(part, count)
             if not self.way_out.offer(answer):
                 yield from self._paused(self.way_out.clear())

@@ -190,7 +190,7 @@ class Crew:
             progress = feed is not None and next(feed.coroutine)
             if self._is_done:
                 break
-            if not progress or self.staff.poller.is_writing or steps % LOOK == 0:
+            if not progress or self.staff.poller.blocked or steps % LOOK == 0:
                 self._serve(progress or bool(sink.way_in.ready))
         self._hear_all()
         self.mover.end()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from conveyor.engines.base import Live, closed_early
-from conveyor.engines.counted import Counted
+from conveyor.engines.counted import Counted, measured_by
 from conveyor.engines.ended import account
 from conveyor.engines.letters import Failures
 from conveyor.engines.processes.accounts import Accounts
@@ -26,7 +26,7 @@ from conveyor.engines.processes.look import remember
 from conveyor.engines.processes.refused import refused
 from conveyor.engines.processes.stall import StallWatch
 from conveyor.engines.pulling import Pulled, may_wait
-from conveyor.engines.running import measured_by, so_far
+from conveyor.engines.running import so_far
 from conveyor.engines.samples import Sample
 from conveyor.engines.stats import Placed, Stats, Width
 from conveyor.engines.tape import Tape

@@ -25,7 +25,8 @@ class Poller:
     def __init__(self) -> None:
         self._poll = select.poll()
         self._ends: dict[int, End] = {}
-        self._blocked: set[int] = set()
+        self.blocked: set[int] = set()
+        """The descriptors of ends that have something which they could not write."""
 
     def add(self, end: End) -> None:
         """Serve ``end`` from now on."""
@@ -36,7 +37,7 @@ class Poller:
         """Serve ``end`` no more."""
         if self.serves(end):
             del self._ends[end.fd]
-            self._blocked.discard(end.fd)
+            self.blocked.discard(end.fd)
             self._poll.unregister(end.fd)
 
     def serves(self, end: End) -> bool:
@@ -54,13 +55,8 @@ class Poller:
 
     def _listen(self, end: End, *, writes: bool) -> None:
         if self.serves(end):
-            (self._blocked.add if writes else self._blocked.discard)(end.fd)
+            (self.blocked.add if writes else self.blocked.discard)(end.fd)
             self._poll.modify(end.fd, select.POLLIN | (select.POLLOUT if writes else 0))
-
-    @property
-    def is_writing(self) -> bool:
-        """Whether some end has something that it could not write."""
-        return bool(self._blocked)
 
     def wait(self, seconds: float | None) -> bool:
         """Serve what is ready; wait for it up to so long. Return whether something was."""

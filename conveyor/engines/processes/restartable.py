@@ -158,12 +158,9 @@ class RestartableActor(StageActor):
     def _answer(self, frame: Frame) -> Coroutine:
         current = self._progress.resume(frame.link)
         family = Family(frame, self.way_out, current.members)
-        yield from self._process(self._stage, frame, family)
+        yield from self._process(self._stage, frame, family, end_follows=bool(frame.end))
         if frame.end:
             yield from self._finish_once(current, frame, family)
-
-    def _ends_apart(self, frame: Frame) -> bool:
-        return bool(frame.end)
 
     def _finish_once(self, current: Current, frame: Frame, family: Family) -> Coroutine:
         if not current.is_finished:

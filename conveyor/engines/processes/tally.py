@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from time import monotonic
 
-from conveyor.engines.counted import Counted
+from conveyor.engines.counted import Counted, measured_by
 from conveyor.engines.processes.accounts import Accounts
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.meters import Meters
 from conveyor.engines.processes.own_ends import OwnEnds
 from conveyor.engines.processes.staff import Staff
-from conveyor.engines.running import measured_by
 from conveyor.engines.samples import Sample, Sampler
 
 
@@ -36,6 +35,7 @@ class Tally:
         self._is_traced = False
         self._reported: dict[int, int] = {}
         """For workers, the last run that they reported of."""
+        self._reporting = frozenset(n for n, worker in enumerate(workers) if worker.reports)
         self._sampler = Sampler({n: worker.element for n, worker in enumerate(workers)})
         self._meters = Meters(staff.plan, own.gauge if own.feed else None, own.sink.gauge)
 
@@ -51,8 +51,8 @@ class Tally:
 
     def expect(self, workers: Iterable[int]) -> None:
         """These workers are in the run: those among them that report will do so."""
-        planned = self._staff.plan.workers
-        self.missing += sum(self._is_traced or planned[number].reports for number in workers)
+        reporting = self._reporting
+        self.missing += sum(self._is_traced or number in reporting for number in workers)
 
     def report(self, accounts: Accounts) -> None:
         """A worker in a process reports; one that was started again may do so twice."""

@@ -66,7 +66,9 @@ class WayOutEnd:
         """Whether the end may come along with items: a balanced fork gives it to all branches. Who
         may be started again answers it for itself."""
         self.ends: dict[int, Upper] = {}
-        self.local: set[int] = set()
+        self._local: set[int] = set()
+        self._stays_here = False
+        """Whether frames only go, one way each, to workers in this process."""
         self.shared: frozenset[type] | None = None
         """See `pickling.dumps`: set in the process that starts workers."""
         self.weigh: Callable[[int, int], None] | None = None
@@ -84,11 +86,19 @@ class WayOutEnd:
         # A frame that is over the capacity of a pipe is cut, and needs its items for that.
         self._pack = LargeItems(memory, self._readers, is_last_use=not self.outlet.bounded)
 
+    def attach_local(self, channel: int, end: Upper) -> None:
+        """Send by a channel to a worker in this process from now on."""
+        self.ends[channel] = end
+        self._local.add(channel)
+        self._stays_here = not self.outlet.copies and len(self._local) == len(self.outlet.leaves)
+
     def loosen(self, channel: int) -> None:
         """Give up the end of a channel on which nothing is; another end will take its place."""
         end = self.ends.pop(channel)
         end.close()
-        self.local.discard(channel)
+        if channel in self._local:
+            self._local.remove(channel)
+            self._stays_here = False
         for leaf in self.outlet.leaves:
             if leaf.link == channel:
                 leaf.credit = leaf.credit.renewed()
@@ -108,7 +118,7 @@ class WayOutEnd:
         Else :meth:`clear` is next. There is room as a rule, and a call costs less than a coroutine.
         """
         if frame.payload is None and frame.count and not self._stays_here:
-            frame.payload = self._packed(frame)
+            frame.payload = self._pickled(frame.items or [], self._pack)
             frame.items = frame.items or None  # large ones are given away
             if self.weigh is not None:
                 self.weigh(frame.count, len(frame.payload))
@@ -144,9 +154,6 @@ class WayOutEnd:
             return None
         return cast("bytes", self._pickled(outputs, dumps))
 
-    def _packed(self, frame: Frame) -> Sized:
-        return self._pickled(frame.items or [], self._pack)
-
     def _pickled(
         self, items: list[Any], pack: Callable[[list[Any], Collection[type] | None], Sized]
     ) -> Sized:
@@ -163,18 +170,13 @@ class WayOutEnd:
         elif self.outlet.copies:
             frame.payload = parcel.multiplied(self._readers)
 
-    @property
-    def _stays_here(self) -> bool:
-        """Whether frames only go, one way each, to workers in this process."""
-        return not self.outlet.copies and len(self.local) == len(self.outlet.leaves)
-
     def _pass_on(self, sent: list[tuple[LinkOut, Frame]]) -> None:
         self._has_moved |= bool(sent)
         for leaf, frame in sent:
-            is_local = leaf.link in self.local
+            is_local = leaf.link in self._local
             if frame.payload is None and frame.count and (self.outlet.copies or not is_local):
                 # A piece of a frame that was over the capacity of a pipe.
-                frame.payload = self._packed(frame)
+                frame.payload = self._pickled(frame.items or [], self._pack)
             self.ends[leaf.link].send(_handed_over(given(frame)) if is_local else given(frame))
 
     def account(self, accounts: Accounts) -> None:

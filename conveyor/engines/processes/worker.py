@@ -362,7 +362,7 @@ class _Worker:
             for coroutine in self._coroutines:
                 progress |= next(coroutine)
             steps += 1
-            if not progress or self._poller.is_writing or steps % LOOK == 0:
+            if not progress or self._poller.blocked or steps % LOOK == 0:
                 self._wait(progress=progress)
         while not (self._stopping or self._is_flushed):
             self._poller.wait(None)
@@ -646,8 +646,7 @@ def connect_lower(
 def connect_locally(sender: Any, receiver: Any, channel: int) -> None:
     """Let two actors of one process hand frames over."""
     end = LocalChannel(_leaf(sender, channel), partial(receiver.way_in.receive, channel))
-    sender.way_out.local.add(channel)
-    sender.way_out.ends[channel] = end
+    sender.way_out.attach_local(channel, end)
     receiver.way_in.attach(channel, end)
 
 
