@@ -5,14 +5,14 @@
     (Load() >> Clean() >> (ModelA() * ModelB()) & Report()).run()
 """
 
+from typing import TYPE_CHECKING
+
 from conveyor import log as _log
 from conveyor.dsl.element import Element
 from conveyor.dsl.links import AUTO, BalancedFork, Join, Pipe, ReplicatedFork
 from conveyor.dsl.pipeline import Pipeline
 from conveyor.dsl.processor import Feed, Processor, Source
 from conveyor.dsl.wrapped import processor, source
-from conveyor.engines.letters import DeadLetter, DeadLetters
-from conveyor.engines.snapshot import Snapshot
 from conveyor.errors import (
     AccountError,
     ConstructionError,
@@ -30,6 +30,13 @@ from conveyor.errors import (
     WorkerDied,
 )
 from conveyor.graph import Auto, Graph
+
+if TYPE_CHECKING:
+    from conveyor.engines.base import Live
+    from conveyor.engines.letters import DeadLetter, DeadLetters
+    from conveyor.engines.results import Results, Stream
+    from conveyor.engines.snapshot import Snapshot
+    from conveyor.engines.stats import Stats
 
 __version__ = "0.1.0"
 
@@ -49,17 +56,21 @@ __all__ = [
     "ImplicitPipeWarning",
     "Join",
     "JoinError",
+    "Live",
     "NotPicklable",
     "Pipe",
     "Pipeline",
     "Processor",
     "ReplicatedFork",
     "ResourceError",
+    "Results",
     "Snapshot",
     "Source",
     "StageError",
     "StageTimeout",
     "Stalled",
+    "Stats",
+    "Stream",
     "TooManyFailures",
     "UsageError",
     "WorkerDied",
@@ -67,5 +78,30 @@ __all__ = [
     "processor",
     "source",
 ]
+
+_LATE = {
+    "DeadLetter": "letters",
+    "DeadLetters": "letters",
+    "Live": "base",
+    "Results": "results",
+    "Snapshot": "snapshot",
+    "Stats": "stats",
+    "Stream": "results",
+}
+"""What runs give, and where it is: to import that takes as long as all the rest."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f"conveyor.engines.{_LATE[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 _log.silence()

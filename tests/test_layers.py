@@ -80,9 +80,10 @@ IMPURE = {
 PUBLIC = {
     "AUTO", "AccountError", "Auto", "BalancedFork", "ConstructionError", "ConveyorError",
     "DeadLetter", "DeadLetters", "Element", "Feed", "Graph", "GraphError", "ImplicitPipeWarning",
-    "Join", "JoinError", "NotPicklable", "Pipe", "Pipeline", "Processor", "ReplicatedFork",
-    "ResourceError", "Snapshot", "Source", "StageError", "StageTimeout", "Stalled",
-    "TooManyFailures", "UsageError", "WorkerDied", "__version__", "processor", "source",
+    "Join", "JoinError", "Live", "NotPicklable", "Pipe", "Pipeline", "Processor",
+    "ReplicatedFork", "ResourceError", "Results", "Snapshot", "Source", "StageError",
+    "StageTimeout", "Stalled", "Stats", "Stream", "TooManyFailures", "UsageError", "WorkerDied",
+    "__version__", "processor", "source",
 }  # fmt: skip
 
 
