@@ -40,10 +40,6 @@ class Account:
     def __sub__(self, other: Account) -> Account:
         return Account(*map(sub, _counts(self), _counts(other)))
 
-    def __reduce__(self) -> tuple[type[Account], tuple[int, ...]]:
-        """As its numbers: a dataclass with slots takes five times as long to pickle."""
-        return Account, _counts(self)
-
     @property
     def balances(self) -> bool:
         """Whether every item is accounted for."""

@@ -215,6 +215,7 @@ def test_it_can_be_kept_and_keeps_no_processor():
     assert again.elements == stats.elements
     assert again.graph == stats.graph
     assert len(data) < 100_000
+    assert pickle.loads(pickle.dumps(stats)).elements == stats.elements  # they have been looked at
 
 
 def test_it_becomes_a_frame():
