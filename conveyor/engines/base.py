@@ -66,6 +66,8 @@ class Live(ABC, Generic[Out_co]):
         self.broken_off: Stats | None = None
         """How far the last run had got that failed or was left."""
         self._is_closed = False
+        self._left: UsageError | None = None
+        """Why the run under way is to end, where its stream has been closed while it is at work."""
         self._access = RLock()
         """Held by whoever uses what the processors run on: one thread at a time."""
         self._run_in = 0
@@ -162,7 +164,7 @@ class Live(ABC, Generic[Out_co]):
             ConveyorError: as :meth:`run`; what does not fit is refused at once.
         """
         task = self._task(items, max_failures, trace, progress)
-        return Stream(self._flat(self._run(task)), task.failures.letters)
+        return Stream(self._flat(self._run(task)), task.failures.letters, self._leave)
 
     @staticmethod
     def _flat(batches: Generator[list[Out_co], None, None]) -> Generator[Out_co]:
@@ -189,7 +191,7 @@ class Live(ABC, Generic[Out_co]):
     ) -> Stream[Out_co]:
         """Like :meth:`stream`; the workers end with the stream."""
         outputs = self.stream(items, max_failures=max_failures, trace=trace, progress=progress)
-        return Stream(self._closing_stream(iter(outputs)), outputs.dead_letters)
+        return Stream(self._closing_stream(iter(outputs)), outputs.dead_letters, self._leave_once)
 
     def _closing_stream(self, outputs: Iterator[Out_co]) -> Generator[Out_co]:
         with self:
@@ -226,6 +228,7 @@ class Live(ABC, Generic[Out_co]):
         self._started = time.perf_counter()
         done = False
         self._given = 0
+        self._left = None
         self.watch = None
         try:
             if task.view is not None:
@@ -242,8 +245,6 @@ class Live(ABC, Generic[Out_co]):
                 self.watch.end(self._stats)
             done = True
         finally:
-            error = sys.exception()
-            left = isinstance(error, GeneratorExit)
             try:
                 if self.watch is not None:
                     self.watch.close()
@@ -251,7 +252,7 @@ class Live(ABC, Generic[Out_co]):
                 if not done:
                     self._give_up()
             if task.trace is not None:
-                self._write_trace(task.trace, began, None if left else error)
+                self._write_trace(task.trace, began)
 
     def _give_up(self) -> None:
         """Break a run off, and keep how far it had got."""
@@ -271,17 +272,29 @@ class Live(ABC, Generic[Out_co]):
             self._run_in = get_ident()
             try:
                 batch = None if self._is_closed else next(batches, None)
-                if self._is_closed:
-                    raise closed_early()
+                self._see_that_wanted()
                 return batch
             finally:
                 self._run_in = 0
 
-    def _write_trace(self, path: Path, began: int, error: BaseException | None) -> None:
-        """Write what was traced; a run that went well does not fail for want of that."""
+    def _see_that_wanted(self) -> None:
+        """See that the run under way is to go on.
+
+        Raises:
+            UsageError: its pipeline or its stream has been closed.
+        """
+        if self._left is not None:
+            raise self._left
+        if self._is_closed:
+            raise closed_early()
+
+    def _write_trace(self, path: Path, began: int) -> None:
+        """Write what was traced, and what has ended it; a run does not fail for want of that."""
         from conveyor.engines.files import write_whole
         from conveyor.seeing.trace import chrome_trace
 
+        # Not in the frame that it came through: each would keep the other, and the items.
+        error = None if isinstance(sys.exception(), GeneratorExit) else sys.exception()
         try:
             ended = time.perf_counter_ns()
             write_whole(path, chrome_trace(self._traced(), began=began, ended=ended, error=error))
@@ -315,18 +328,31 @@ class Live(ABC, Generic[Out_co]):
         """
         self._is_closed = True
         if self._run_in == get_ident():
-            self._hurry()
+            self._hurry(self._left or closed_early())
             return
         if not self._access.acquire(blocking=False):
-            self._hurry()
+            self._hurry(self._left or closed_early())
             self._access.acquire()
         try:
             self._clear_away()
         finally:
             self._access.release()
 
-    def _hurry(self) -> None:
-        """Let a run that is at work see soon that the pipeline has been closed."""
+    def _leave(self) -> None:
+        """End the run that is at work, in another thread or further out in this one."""
+        self._left = _left_early()
+        self._hurry(self._left)
+        if self._run_in != get_ident():
+            with self._access:  # it has seen that then
+                pass
+
+    def _leave_once(self) -> None:
+        """The same, where there is one run only."""
+        self._left = _left_early()
+        self.close()
+
+    def _hurry(self, error: UsageError) -> None:
+        """Let a run that is at work see soon that it is to end, with an error."""
 
     @abstractmethod
     def _clear_away(self) -> None:
@@ -382,6 +408,10 @@ def closed_early() -> UsageError:
         "this pipeline was closed before its run came to the end; use up a stream inside of the "
         "with statement"
     )
+
+
+def _left_early() -> UsageError:
+    return UsageError("this stream was closed while its next output was waited for")
 
 
 def _view(progress: object) -> View | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from conveyor.dsl.copies import another, instance_state
 from conveyor.engines.account import COUNTS, Account
-from conveyor.engines.base import Live, closed_early
+from conveyor.engines.base import Live
 from conveyor.engines.careful import stage_for
 from conveyor.engines.ended import account
 from conveyor.engines.histogram import Histogram, Times
@@ -257,9 +257,8 @@ class Inline(Live[Any]):
                 self.watch.look()
 
     def _let_in(self) -> None:
-        """One more item enters, unless the pipeline has been closed meanwhile."""
-        if self._is_closed:
-            raise closed_early()
+        """One more item enters, unless the run is to end."""
+        self._see_that_wanted()
         self._fed += 1
 
     def _fed_items(self, items: Iterable[Any]) -> Iterator[Any]:

@@ -114,6 +114,7 @@ class Pulled(Arriving[Any]):
                 self._is_pulling = False
                 os.eventfd_write(self._bell, 1)
         finally:
+            self._items = iter(())  # so that a generator that nobody else has ends now
             os.close(self._bell)
 
     def _pull(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,9 +75,16 @@ class Stream(Generator[T, None, None]):
             until they are taken out: of an endless stream, take them (``clear()``) now and then.
     """
 
-    def __init__(self, outputs: Generator[T, None, None], dead_letters: DeadLetters) -> None:
+    def __init__(
+        self,
+        outputs: Generator[T, None, None],
+        dead_letters: DeadLetters,
+        break_off: Callable[[], None],
+    ) -> None:
         self._outputs = outputs
         self.dead_letters = dead_letters
+        self._break_off = break_off
+        """Has the run end where it is at work: who is at work can't be closed."""
 
     def __iter__(self) -> Generator[T, None, None]:  # noqa: PYI058 - it can be closed
         """The outputs. Not `self`, so that a loop costs no call of ours for each of them."""
@@ -91,5 +99,17 @@ class Stream(Generator[T, None, None]):
         return self._outputs.throw(*error)
 
     def close(self) -> None:
-        """Break the run off."""
-        self._outputs.close()
+        """Break the run off; a second call does nothing.
+
+        A run that is at work, since another thread waits for the next output, or since this is
+        called by a signal handler or by what the run itself has called, ends there with a
+        :class:`~conveyor.UsageError`.
+        """
+        try:
+            self._outputs.close()
+        except ValueError:
+            if not getattr(self._outputs, "gi_running", False):
+                raise
+            self._break_off()
+            with suppress(ValueError):  # it may have given its output a moment before
+                self._outputs.close()

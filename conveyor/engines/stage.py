@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from itertools import islice
 from operator import attrgetter, length_hint, sub
 from time import perf_counter, perf_counter_ns
@@ -384,12 +385,14 @@ class Stage:
         is_function = isinstance(self.processor, FunctionSource)
         name = self.name if is_function else f"{type(self.processor).__name__}.generate"
         iterable = self.guard(self.processor.generate, NO_ITEM)
-        for item in self._drawn(self.guard(generated, NO_ITEM, iterable, f"{name}()"), NO_ITEM):
-            self.items_in += 1
-            self.items_out += 1
-            yield item
+        iterator = self.guard(generated, NO_ITEM, iterable, f"{name}()")
+        with closing(self._drawn(iterator, NO_ITEM)) as items:
+            for item in items:
+                self.items_in += 1
+                self.items_out += 1
+                yield item
 
-    def _drawn(self, stream: Iterable[Any], item: Any) -> Iterator[Any]:
+    def _drawn(self, stream: Iterable[Any], item: Any) -> Generator[Any, None, None]:
         """The values of the user's iterator, with its errors told as ours."""
         iterator = iter(stream)
         try:

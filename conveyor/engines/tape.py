@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import chain, pairwise
 from time import perf_counter_ns
 from typing import Any, Literal, NamedTuple, Protocol, get_args
@@ -122,7 +122,7 @@ class Tape:
 
     def over(
         self, frame: Frame, answer: Iterator[bool], *, start: int | None = None
-    ) -> Iterator[bool]:
+    ) -> Generator[bool, None, None]:
         """Let a worker answer a frame, and keep how long it took.
 
         Args:

@@ -125,6 +125,8 @@ class StageActor:
             end = yield from self._answer_all()
             self.has_left = end == LEAVE
             self._tell()
+            if not self.has_left:
+                self._gauge.enter(STARVED)  # already while others in its process have their turns
             yield True
         while True:
             yield False

@@ -410,6 +410,7 @@ class Crew:
                 self.staff.wait_for_all(GRACE)
         finally:
             self._end_now()
+            self._error = None  # which keeps all that it came through, and us with that
 
     def _end_now(self) -> None:
         self.staff.kill()

@@ -13,7 +13,7 @@ from multiprocessing import current_process, util
 from pathlib import Path
 from typing import Any
 
-from conveyor.engines.base import Live, closed_early
+from conveyor.engines.base import Live
 from conveyor.engines.counted import Counted, measured_by
 from conveyor.engines.ended import account
 from conveyor.engines.letters import Failures
@@ -185,9 +185,9 @@ class Processes(Live[Any]):
         if self._pid == os.getpid():  # else a lock may be held by a thread that is not here
             super().close()
 
-    def _hurry(self) -> None:
+    def _hurry(self, error: UsageError) -> None:
         if self._crew is not None:
-            self._crew.fail(closed_early())
+            self._crew.fail(error)
 
     @interrupts_held()
     def _clear_away(self) -> None:
@@ -236,8 +236,7 @@ class Processes(Live[Any]):
         self, items: Iterable[Any], failures: Failures
     ) -> Generator[list[Any], None, None]:
         self.start()
-        if self._is_closed:  # while it started
-            raise closed_early()
+        self._see_that_wanted()  # it may have been closed while it started
         crew = self._crew
         assert crew is not None
         crew.watch = self.watch

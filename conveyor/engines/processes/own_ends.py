@@ -138,6 +138,8 @@ class OwnEnds:
 
     def close(self) -> None:
         """Close what is not the staff's."""
+        if self.feed is not None:
+            self.feed.leave_off()
         for own in self._durable:
             own.close()
         self._durable.clear()

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from conveyor.engines.careful import reloaded
+from conveyor.engines.counters import STARVED
 from conveyor.engines.processes.accounts import Accounts
 from conveyor.engines.processes.actor import Family, Recording, Scopes, StageActor
 from conveyor.engines.processes.way_out import Coroutine, WayOutEnd
@@ -125,6 +126,7 @@ class RestartableActor(StageActor):
                 self._progress.is_running = True
             yield from self._answer_all()
             self._tell()
+            self._gauge.enter(STARVED)
             yield True
 
     def _recover(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from operator import length_hint
 from time import perf_counter
@@ -87,6 +88,14 @@ class SourceActor:
             self.stage.begin()
             items = self.stage.generate()
         self._items = items
+
+    def leave_off(self) -> None:
+        """Give up the items of the run under way; those that a source generates end with that."""
+        with suppress(ValueError):  # at work in a thread that the end of the interpreter has left
+            self.coroutine.close()
+        items, self._items = self._items, None
+        if self.stage is not None and isinstance(items, Generator):
+            items.close()
 
     @property
     def is_running(self) -> bool:

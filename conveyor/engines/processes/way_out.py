@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sized
+from collections.abc import Callable, Collection, Generator, Sized
 from time import perf_counter_ns
 from typing import Any, Protocol, cast
 
@@ -19,7 +19,7 @@ from conveyor.flow.credit import Credit
 from conveyor.flow.route import Balance, LinkOut, Outlet, Replicate, Route
 from conveyor.plan import Channel, Fan, WayOut
 
-Coroutine = Iterator[bool]
+Coroutine = Generator[bool, None, None]
 """What an actor does, or a part of that: True when it has got on, False when it waits."""
 
 

@@ -160,10 +160,11 @@ def main(control: Connection) -> None:
     stop = StopSignal()
     stop.install()
     _die_with_parent()
+    os.set_inheritable(control.fileno(), False)  # noqa: FBT003
+    worker = _Worker(control, stop)
     try:
         with stop.armed():
-            os.set_inheritable(control.fileno(), False)  # noqa: FBT003
-            worker = _Worker(control, stop)
+            worker.await_orders()
         worker.run()
     except Stopped:
         pass
@@ -223,6 +224,9 @@ class _Worker:
         """Whether this is no worker, but a process that the user's code has forked in one."""
         os.register_at_fork(after_in_child=self._become_copy)
         self._control = MessageEnd(control, self._on_message, self._poller)
+
+    def await_orders(self) -> None:
+        """Wait until it is known what there is to do."""
         while self._orders is None:
             self._poller.wait(None)
 
@@ -315,6 +319,7 @@ class _Worker:
             if not isinstance(error, ConveyorError):
                 error = refused(f"the worker of stage {self._name!r} can't go on", error)
             self._fail(error)
+        self._leave_off()
         self._teardown(failed=failed)
         if self._has_left and self._memory is not None:
             self._memory.leave()
@@ -389,6 +394,13 @@ class _Worker:
         """Whether all that was sent is on its way: what waits here would end with the process."""
         ends = [end for actor in self._actors.values() for end in actor.way_out.ends.values()]
         return all(end.is_flushed for end in ends)
+
+    def _leave_off(self) -> None:
+        """Close what is under way, so that generators of the user's code clear up behind them."""
+        for actor in self._actors.values():
+            actor.coroutine.close()
+        if self._source is not None:
+            self._source.leave_off()
 
     def _teardown(self, *, failed: bool) -> None:
         for stage in self._stages:
