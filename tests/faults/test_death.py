@@ -133,6 +133,39 @@ def test_who_dies_waiting_for_room_died_of_no_item():
     assert (caught.value.stage, caught.value.item) == ("waits", None)
 
 
+def test_a_worker_that_dies_between_two_runs_takes_nothing_along():
+    pipeline = Processor(and_here) >> Processor(and_here)
+    with pipeline.open() as live:
+        (before,) = live.run([[]])
+        for victim in before:
+            os.kill(victim, signal.SIGKILL)
+            assert end_of([victim]) == []
+        (after,) = live.run([[]])
+    assert len({*before, *after}) == 4
+
+
+def and_here(pids):
+    return [*pids, os.getpid()]
+
+
+def test_a_worker_that_dies_before_the_first_run_is_not_started_again(tmp_path):
+    class Fatal(Processor):
+        def setup(self):
+            (tmp_path / str(os.getpid())).touch()
+            kill()
+
+        def process(self, item):
+            return item
+
+    with Fatal().open() as live:
+        while not (there := list(tmp_path.iterdir())):
+            time.sleep(0.001)
+        assert end_of([int(there[0].name)]) == []
+        with pytest.raises(WorkerDied):
+            live.run([1])
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 @pytest.mark.parametrize("where", ["setup", "finish", "teardown"])
 def test_a_worker_that_dies_outside_of_an_item_is_named(where):
     fatal = type("Fatal", (Processor,), {"process": lambda s, i: i, where: lambda s: kill()})

@@ -104,6 +104,7 @@ class Crew:
         self.stalls: Stalls | None = None
         """Who looks whether anything moves in the run under way."""
         self._failures = Failures()
+        self._has_run = False
         self._error: ConveyorError | None = None
         self._state: Literal["working", "finishing", "stopping"] = "working"
         self.load = LoadWatch(plan, cores)
@@ -162,6 +163,13 @@ class Crew:
         self.origin.begin(items)
         self.mover.begin()
 
+    def has_lost_any(self) -> bool:
+        """Whether a worker has died since the last run, when there was nothing to do."""
+        if not self._has_run:
+            return False  # what a worker dies of before is its setup, which would be no better again
+        self.staff.poller.wait(0)
+        return isinstance(self._error, WorkerDied)
+
     def fail(self, error: ConveyorError) -> None:
         """Let the run that is at work end with an error, within `SEEN_SECONDS`: from any thread."""
         self._error = self._error or error
@@ -194,6 +202,7 @@ class Crew:
                 self._serve(progress or bool(sink.way_in.ready))
         self._hear_all()
         self.mover.end()
+        self._has_run = True
 
     def _hear_all(self) -> None:
         """Hear what workers have said before they sent the end: what they print, as a rule."""

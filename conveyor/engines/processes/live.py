@@ -13,6 +13,7 @@ from multiprocessing import current_process, util
 from pathlib import Path
 from typing import Any
 
+from conveyor import log
 from conveyor.engines.base import Live
 from conveyor.engines.counted import Counted, measured_by
 from conveyor.engines.ended import account
@@ -235,6 +236,9 @@ class Processes(Live[Any]):
     def _batches(
         self, items: Iterable[Any], failures: Failures
     ) -> Generator[list[Any], None, None]:
+        if self._crew is not None and self._crew.has_lost_any():
+            log.warning("a worker has died between two runs: all are started anew")
+            self._break_off()
         self.start()
         self._see_that_wanted()  # it may have been closed while it started
         crew = self._crew
