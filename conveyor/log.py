@@ -17,10 +17,19 @@ _LOGURU = "loguru"
 
 def silence() -> None:
     """Disable our log, now or, where loguru has not been imported yet, as soon as it is."""
-    if (loguru := sys.modules.get(_LOGURU)) is not None:
-        loguru.logger.disable("conveyor")
+    when_imported(_disable)
+
+
+def _disable(logger: Any) -> None:
+    logger.disable("conveyor")
+
+
+def when_imported(act: Callable[[Any], object]) -> None:
+    """Do something with loguru's logger, now or as soon as loguru is imported."""
+    if (logger := loaded()) is not None:
+        act(logger)
     else:
-        sys.meta_path.insert(0, _Silencer())
+        sys.meta_path.insert(0, _Finder(act))
 
 
 def debug(message: str, *arguments: object) -> None:
@@ -46,8 +55,11 @@ def loaded() -> Any:
     return getattr(sys.modules.get(_LOGURU), "logger", None)
 
 
-class _Silencer:
-    """Finds loguru as it would be found, and disables our log once it is imported."""
+class _Finder:
+    """Finds loguru as it would be found, and does something with its logger once it is imported."""
+
+    def __init__(self, act: Callable[[Any], object]) -> None:
+        self._act = act
 
     def find_spec(
         self,
@@ -62,11 +74,11 @@ class _Silencer:
         spec = find_spec(_LOGURU)
         if spec is not None and spec.loader is not None:
             loader: Any = spec.loader
-            execute = loader.exec_module
+            execute, act = loader.exec_module, self._act
 
             def exec_module(module: ModuleType) -> None:
                 execute(module)
-                module.logger.disable("conveyor")
+                act(module.logger)
 
             loader.exec_module = exec_module
         return spec

@@ -53,6 +53,7 @@ OTHERS = {
     "_code_reduce",
     "_make_skeleton_class",
     "_make_skeleton_enum",
+    "_core",  # of loguru
     "_children",  # of multiprocessing
     "_forkserver",
     "_forkserver_address",

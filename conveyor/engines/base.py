@@ -272,12 +272,12 @@ class Live(ABC, Generic[Out_co]):
             self._run_in = get_ident()
             try:
                 batch = None if self._is_closed else next(batches, None)
-                self._see_that_wanted()
+                self.see_that_wanted()
                 return batch
             finally:
                 self._run_in = 0
 
-    def _see_that_wanted(self) -> None:
+    def see_that_wanted(self) -> None:
         """See that the run under way is to go on.
 
         Raises:

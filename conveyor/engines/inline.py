@@ -258,7 +258,7 @@ class Inline(Live[Any]):
 
     def _let_in(self) -> None:
         """One more item enters, unless the run is to end."""
-        self._see_that_wanted()
+        self.see_that_wanted()
         self._fed += 1
 
     def _fed_items(self, items: Iterable[Any]) -> Iterator[Any]:

@@ -774,6 +774,84 @@ def test_a_child_that_was_forked_in_a_run_may_close_its_copy(tmp_path):
     assert ended.out == "7\n[1]\n", ended.err
 
 
+BY_LOGURU = """
+import mine
+from loguru import logger
+
+logger.remove()
+logger.level("LOUD", no=33)
+where = "{level.name} {name} {function} {file.name} {extra} {message}"
+logger.add(sys.stdout, format=where, level="INFO", backtrace=False, diagnose=False)
+logger.disable("mine.quiet")
+
+def talk(item):
+    logger.debug("not this")
+    logger.bind(a=[item], what=open).info("item {}", item)
+    logger.log("LOUD", "{braces} stay")
+    with logger.contextualize(request=5):
+        mine.speak()
+    try:
+        item / 0
+    except ZeroDivisionError:
+        logger.exception("failed")
+    return item
+
+for engine in ("inline", "processes"):
+    print(Processor(talk).run([1], engine=engine))
+"""
+
+
+def test_what_is_logged_by_loguru_in_workers_is_for_the_sinks_of_the_caller(tmp_path):
+    module = tmp_path / "mine" / "__init__.py"
+    module.parent.mkdir()
+    module.write_text(
+        "import sys\n"
+        "from loguru import logger\n"
+        "from mine import quiet\n"
+        "logger.add(sys.stderr, format='of the module')\n"
+        "def speak():\n"
+        "    logger.warning('spoken')\n"
+        "    quiet.speak()\n"
+    )
+    quiet = "from loguru import logger\ndef speak():\n    logger.error('not this')\n"
+    (module.parent / "quiet.py").write_text(quiet)
+    ended = run(tmp_path, BY_LOGURU)
+
+    lines = [
+        "INFO __main__ talk script.py {'a': [1], 'what': <built-in function open>} item 1",
+        "LOUD __main__ talk script.py {} {braces} stay",
+        "WARNING mine speak __init__.py {'request': 5} spoken",
+        "ERROR __main__ talk script.py {} failed",
+        "ZeroDivisionError: division by zero",
+        "[1]",
+    ]
+    told = [line for line in ended.out.splitlines() if line[:1] in tuple("ILWEZ[")]
+    assert (told, ended.err) == (lines * 2, "")
+
+
+def test_what_a_worker_forks_logs_by_loguru_by_itself(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        from loguru import logger
+
+        logger.remove()
+        logger.add(sys.stdout, format="{message}")
+
+        def work(item):
+            pid = os.fork()
+            if not pid:
+                logger.info("forked")
+                os._exit(0)
+            os.waitpid(pid, 0)
+            logger.info("here")
+
+        Processor(work).run([1])
+        """,
+    )
+    assert (ended.out, ended.err) == ("here\n", "forked\n")
+
+
 def test_workers_set_up_logging_where_the_caller_has_not(tmp_path):
     ended = run(
         tmp_path,

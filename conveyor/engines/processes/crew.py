@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 from conveyor import log
 from conveyor.engines.letters import Failures
-from conveyor.engines.processes import logged
+from conveyor.engines.processes import logged, logged_by_loguru
 from conveyor.engines.processes.accounts import Accounts
 from conveyor.engines.processes.branches import Branches
 from conveyor.engines.processes.hand import Hand
@@ -35,6 +35,7 @@ from conveyor.engines.processes.worker import (
     GOODBYE,
     HELD,
     LOGGED,
+    LOGGED_BY_LOGURU,
     LOOK,
     MOVED,
     PRINTED,
@@ -166,7 +167,9 @@ class Crew:
     def has_lost_any(self) -> bool:
         """Whether a worker has died since the last run, when there was nothing to do."""
         if not self._has_run:
-            return False  # what a worker dies of before is its setup, which would be no better again
+            return (
+                False  # what a worker dies of before is its setup, which would be no better again
+            )
         self.staff.poller.wait(0)
         return isinstance(self._error, WorkerDied)
 
@@ -307,6 +310,8 @@ class Crew:
                 hand.printed.take(stream, thread, text)
             case (name, fields) if name == LOGGED:
                 logged.handle(fields)
+            case (name, fields) if name == LOGGED_BY_LOGURU:
+                logged_by_loguru.handle(fields)
             case (name, tapes) if name == TAPED:
                 self.tally.accounts.tapes += tapes
             case other:

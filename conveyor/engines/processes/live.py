@@ -240,7 +240,7 @@ class Processes(Live[Any]):
             log.warning("a worker has died between two runs: all are started anew")
             self._break_off()
         self.start()
-        self._see_that_wanted()  # it may have been closed while it started
+        self.see_that_wanted()  # it may have been closed while it started
         crew = self._crew
         assert crew is not None
         crew.watch = self.watch

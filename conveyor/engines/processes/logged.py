@@ -111,10 +111,10 @@ def _fields(record: LogRecord) -> dict[str, Any]:
     if record.exc_info:
         fields["exc_text"] = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
         fields["exc_info"] = None
-    return {name: _as_it_travels(value) for name, value in fields.items()}
+    return {name: as_it_travels(value) for name, value in fields.items()}
 
 
-def _as_it_travels(value: object) -> object:
+def as_it_travels(value: object) -> object:
     """What somebody has added to a record, or what it looks like, if it can't be had again."""
     if value is None or type(value) in (str, int, float):
         return value

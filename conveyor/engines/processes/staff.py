@@ -19,7 +19,7 @@ from time import monotonic
 from typing import Any
 
 from conveyor import log
-from conveyor.engines.processes import logged
+from conveyor.engines.processes import logged, logged_by_loguru
 from conveyor.engines.processes.descriptors import close_all, fill_standard_streams
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.interrupts import interrupts_held, interrupts_let_in
@@ -299,6 +299,7 @@ class Staff:
                 None if self.is_restartable(hand) else self._region(),
                 self.kept.blame(hand.workers),
                 logged.setup(),
+                logged_by_loguru.levels(),
             )
             memory = None if orders.region is None else self.memory
             with ExitStack() as undo:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from conveyor.dsl.processor import Processor
 from conveyor.engines.careful import stage_for
 from conveyor.engines.letters import DeadLetter
+from conveyor.engines.processes import logged_by_loguru
 from conveyor.engines.processes.accounts import Accounts, taken_off
 from conveyor.engines.processes.actor import StageActor
 from conveyor.engines.processes.channel import FrameReceiver, FrameSender, LocalChannel
@@ -93,6 +94,7 @@ class Orders(NamedTuple):
         blame: for workers in which items were in work when one of them died, which are not to be
             tried again, and why, see :data:`Blame`; pickled by :func:`pack_error`.
         logged: what the caller logs with ``logging``; None where that is left to the worker.
+        levels: the levels of loguru that the caller has; None where it has not imported that.
     """
 
     plan: Plan
@@ -107,6 +109,7 @@ class Orders(NamedTuple):
     region: int | None
     blame: Mapping[int, PackedBlame]
     logged: Setup | None
+    levels: Sequence[logged_by_loguru.Level] | None
 
 
 class Move(NamedTuple):
@@ -140,6 +143,7 @@ FAILED = "failed"
 DROPPED = "dropped"
 PRINTED = "printed"
 LOGGED = "logged"
+LOGGED_BY_LOGURU = "logged by loguru"
 COUNTED = "counted"
 TAPED = "taped"  # what a traced worker did, where it does not come to the end of the run
 CHANGED = "changed"  # the answer to Links and to DETACH
@@ -218,8 +222,8 @@ class _Worker:
         self._coroutines: list[Coroutine] = []
         self._stages: list[Stage] = []
         self._memory: Memory | None = None
-        self._take_off_handlers: Callable[[], None] | None = None
-        """What modules that were imported for processors have set up; done before `setup`."""
+        self._take_off: list[Callable[[], None]] = []
+        """Take off what modules have set up to log, when processors are there; before `setup`."""
         self._is_copy = False
         """Whether this is no worker, but a process that the user's code has forked in one."""
         os.register_at_fork(after_in_child=self._become_copy)
@@ -300,7 +304,10 @@ class _Worker:
         sys.setrecursionlimit(max(self._orders.recursion, sys.getrecursionlimit()))
         drain = redirect(partial(self._say, PRINTED), self._stop.held)
         if self._orders.logged is not None:
-            self._take_off_handlers = forward(self._orders.logged, partial(self._say, LOGGED))
+            self._take_off.append(forward(self._orders.logged, partial(self._say, LOGGED)))
+        if (levels := self._orders.levels) is not None:
+            say = partial(self._say, LOGGED_BY_LOGURU)
+            self._take_off.append(logged_by_loguru.forward(levels, say))
         if sys.__stderr__ is not None:
             faulthandler.enable(sys.__stderr__)
         failed = False
@@ -428,7 +435,7 @@ class _Worker:
         self._connect_locally(n for n, one in enumerate(plan.channels) if not one.durable)
         for number in here:
             self._set_up(number)
-        self._take_off_handlers = None
+        self._take_off.clear()
 
     def _take_in(
         self, orders: Orders, workers: Collection[int], processors: Mapping[int, bytes]
@@ -541,8 +548,8 @@ class _Worker:
             processor: Processor[Any, Any] = loads(data)
         except Exception as error:
             raise stage_error(name, NO_ITEM, error) from error
-        if self._take_off_handlers is not None:
-            self._take_off_handlers()
+        for take_off in self._take_off:
+            take_off()
         return processor
 
     def _actor(self, orders: Orders, number: int, stage: Stage | None) -> StageActor | SourceActor:
