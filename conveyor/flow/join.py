@@ -94,9 +94,10 @@ class _HeldEnds:
             brought, empty = split_end(frame)
             self._held.append(empty)
             return brought
-        self._held.append(frame)
+        if not self._held:
+            return [frame]
         end, frame.end = frame.end, 0
-        ready, self._held = sorted(self._held, key=_path), []
+        ready, self._held = sorted([*self._held, frame], key=_path), []
         ready[-1].end = end
         return ready
 

@@ -15,19 +15,16 @@ class Pace:
 
     def __init__(self) -> None:
         self._items = self._seconds = self._outputs = 0.0
+        self.seconds = 0.0
+        """Seconds per item; 0 while nothing is known."""
+        self.outputs = 1.0
+        """Outputs per item; 1 while nothing is known."""
 
     def add(self, items: int, seconds: float, outputs: int = 0) -> None:
         """A batch of so many items has taken so long and given so many outputs."""
         self._items = self._items * KEPT + items
         self._seconds = self._seconds * KEPT + seconds
         self._outputs = self._outputs * KEPT + outputs
-
-    @property
-    def seconds(self) -> float:
-        """Seconds per item; 0 while nothing is known."""
-        return self._seconds / self._items if self._items else 0.0
-
-    @property
-    def outputs(self) -> float:
-        """Outputs per item; 1 while nothing is known."""
-        return self._outputs / self._items if self._items else 1.0
+        if self._items:
+            self.seconds = self._seconds / self._items
+            self.outputs = self._outputs / self._items

@@ -89,8 +89,9 @@ class Outlet:
         self._cuts = cuts
         self._waiting: list[tuple[Route, Frame]] = []
         self.leaves = list(leaves(root))
-        self.balances = list(_balances(root))
-        self.copies = any(isinstance(fork, Replicate) for fork in _forks(root))
+        self._forks = list(_forks(root))
+        self.balances = [fork for fork in self._forks if isinstance(fork, Balance)]
+        self.copies = len(self.balances) < len(self._forks)
         """Whether a frame may go to several links."""
         self.bounded = cuts and any(leaf.credit.capacity is not None for leaf in self.leaves)
         """Whether a frame may have to be cut, so that it must come with its items."""
@@ -221,19 +222,19 @@ class Outlet:
         """For each fork, how many frames have entered it, and the items that its branches got."""
         return [
             (fork.turn, list(fork.items) if isinstance(fork, Balance) else [])
-            for fork in _forks(self.root)
+            for fork in self._forks
         ]
 
     def resume(self, turns: Sequence[tuple[int, list[int]]]) -> None:
         """Go on from these :attr:`turns`."""
-        for fork, (turn, items) in zip(_forks(self.root), turns, strict=True):
+        for fork, (turn, items) in zip(self._forks, turns, strict=True):
             fork.turn = turn
             if isinstance(fork, Balance):
                 fork.items = list(items)
 
     def restart(self) -> None:
         """Begin the turns anew, for another run."""
-        for fork in _forks(self.root):
+        for fork in self._forks:
             fork.turn = 0
             if isinstance(fork, Balance):
                 fork.items = [0] * len(fork.branches)
@@ -255,10 +256,6 @@ def _forks(route: Route) -> Iterator[Replicate | Balance]:
         yield route
         for branch in route.branches:
             yield from _forks(branch)
-
-
-def _balances(route: Route) -> Iterator[Balance]:
-    return (fork for fork in _forks(route) if isinstance(fork, Balance))
 
 
 def leaves(route: Route) -> Iterator[LinkOut]:

@@ -11,7 +11,7 @@ import mmap
 import os
 from collections.abc import Sequence, Sized
 from time import perf_counter_ns
-from typing import Any, cast
+from typing import Any
 
 from conveyor.engines.processes.gauge import GAUGE, Gauge
 from conveyor.engines.processes.large import Parcel
@@ -107,7 +107,8 @@ class Recorder:
             size = 0
         fields[_WORKER] = 0
         if payload is not None and size:
-            self._payload[:size] = cast("bytes", payload)
+            data: Any = payload  # no parcel any more
+            self._payload[:size] = data
         fields[_BYTES] = size
         fields[_COUNT] = count
         fields[_INDEX] = 0
