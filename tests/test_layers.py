@@ -63,6 +63,7 @@ OTHERS = {
     "_popen",
     "_resource_tracker",
     "_Unpickler",  # of pickle
+    "_signal",  # of signal
 }
 """Private names, by their looks, of what is not ours."""
 

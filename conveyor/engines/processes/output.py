@@ -65,7 +65,13 @@ class _Lines(io.BufferedIOBase):
 
     def write(self, data: Buffer, /) -> int:
         """Take bytes; hand on the lines that are whole."""
-        new, thread = memoryview(data).tobytes(), threading.get_ident()
+        new = data if isinstance(data, bytes) else memoryview(data).tobytes()
+        thread = threading.get_ident()
+        if b"\n" not in new:
+            # Most of what print() writes: one piece at a time. Nothing is taken off, nor sent, so
+            # there is nothing to hold.
+            self._partial[thread] = self._partial.get(thread, b"") + new
+            return len(new)
         with self._held():
             lines, newline, partial = (self._partial.pop(thread, b"") + new).rpartition(b"\n")
             if partial:
