@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from conveyor.engines.processes.memory import Memory, Part, Place
-from conveyor.engines.processes.pickling import PROTOCOL, Loader, Shipper, dumps, loads
+from conveyor.engines.processes.pickling import (
+    PROTOCOL,
+    Loader,
+    Shipper,
+    dumps,
+    is_for_us,
+    loads,
+)
 from conveyor.flow.batch import Frame
 
 LARGE = 64 << 10
@@ -225,9 +232,14 @@ def _dumped_apart(value: Any, shared: Collection[type] | None) -> _Apart:
         pickle.Pickler(apart, PROTOCOL, buffer_callback=apart.takes).dump(value)
     except Exception:
         return _by_value_apart(value, shared or ())
-    if shared is not None and any(b"__main__" in piece for piece in apart.pieces):
-        return _by_value_apart(value, shared)
+    if any(is_for_us(piece, shared) for piece in apart.pieces if piece[:1] in _BEGINS):
+        return _by_value_apart(value, shared or ())
     return apart
+
+
+_BEGINS = (pickle.PROTO, pickle.FRAME)
+"""What pieces begin with that have names in them. A large string is a piece of its own, and to look
+through it would take as long as to copy it."""
 
 
 def _by_value_apart(value: Any, shared: Collection[type] = ()) -> _Apart:

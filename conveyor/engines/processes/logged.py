@@ -14,6 +14,8 @@ import traceback
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from conveyor.engines.processes.pickling import is_for_us
+
 if TYPE_CHECKING:
     from logging import LogRecord
 
@@ -120,10 +122,12 @@ def as_it_travels(value: object) -> object:
         return value
     try:
         data = pickle.dumps(value, 5)
+        if is_for_us(data, ()):
+            return repr(value)
         pickle.loads(data)
     except Exception:
         return repr(value)
-    return repr(value) if b"__main__" in data else value
+    return value
 
 
 def handle(fields: Mapping[str, Any]) -> None:

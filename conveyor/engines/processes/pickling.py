@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from enum import Enum
 from functools import cached_property, lru_cache, singledispatch, update_wrapper
+from multiprocessing.connection import Connection
 from types import CodeType, FunctionType, MemberDescriptorType
 from typing import Any, NamedTuple, NewType, ParamSpec, cast
 
@@ -42,11 +43,19 @@ def dumps(value: Any, shared: Collection[type] | None = None) -> bytes:
         data = pickle.dumps(value, PROTOCOL)
     except Exception:
         return dumps_by_value(value, shared or ())
-    # `__main__` of a worker is not the user's. Where the word occurs in plain data, the second
-    # pickling does no harm.
-    if shared is not None and b"__main__" in data:
-        return dumps_by_value(value, shared)
-    return data
+    return dumps_by_value(value, shared or ()) if is_for_us(data, shared) else data
+
+
+def is_for_us(data: bytes, shared: Collection[type] | None) -> bool:
+    """Whether what was pickled as ever may have to be pickled, or refused, by our own rules.
+
+    `__main__` of a worker is not the user's, and a connection goes as the bare number of its
+    descriptor. Where the words occur in plain data, the second pickling does no harm.
+    """
+    return _CONNECTIONS in data or (shared is not None and b"__main__" in data)
+
+
+_CONNECTIONS = Connection.__module__.encode()
 
 
 def dumps_by_value(value: Any, shared: Collection[type] = ()) -> bytes:
@@ -379,6 +388,11 @@ def _reduced_file(file: Any) -> Any:
     return NotImplemented
 
 
+def _reduced_connection(_connection: Any) -> Any:
+    """A connection; in another process its number is that of something else."""
+    raise pickle.PicklingError("a connection can't travel")
+
+
 _REDUCERS: dict[type, Callable[[Any], Any]] = {
     CodeType: _reduced_code,
     _Cached: _reduced_cache,
@@ -387,6 +401,7 @@ _REDUCERS: dict[type, Callable[[Any], Any]] = {
     ParamSpec: _reduced_name,
     memoryview: _reduced_view,
     io.TextIOWrapper: _reduced_file,
+    Connection: _reduced_connection,
 }
 """How instances of some types are reduced, where that is not as ever."""
 

@@ -90,7 +90,7 @@ def _shipped(
     try:
         shipper.dump(processor)
     except Exception as error:
-        where, inner = culprit(processor, "self", error)
+        where, inner, other = culprit(processor, "self", error)
         if inner is error and failure(processor) is None:
             raise  # it can be pickled: a signal handler has raised meanwhile, for one
         hint = f"build {where} in setup(), which runs in the worker"
@@ -99,7 +99,7 @@ def _shipped(
         if isinstance(processor, IterableSource):
             hint = "use Feed() and give the iterable to run(items); or write a Source that makes it"
             where = "its iterable"
-        raise NotPicklable(stage, None, where, reason(inner), hint) from error
+        raise NotPicklable(stage, None, where, reason(inner), other or hint) from error
     return stream.getvalue(), shipper
 
 

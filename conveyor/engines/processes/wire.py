@@ -54,8 +54,9 @@ def _unpicklable_item(
     for item in items:
         failed = failure(item)
         if failed is not None:
-            where, inner = culprit(item, "item", failed)
-            return NotPicklable(stage, short(item), where, reason(inner), "give on plain data")
+            where, inner, hint = culprit(item, "item", failed)
+            hint = hint or "give on plain data"
+            return NotPicklable(stage, short(item), where, reason(inner), hint)
     return None
 
 
@@ -104,8 +105,8 @@ def pack_state(stage: str, state: Any) -> bytes | None:
     try:
         return dumps(state)
     except Exception as error:
-        where, inner = culprit(state, "state", error)
-        hint = "what snapshot() gives is kept for the next worker, pickled"
+        where, inner, hint = culprit(state, "state", error)
+        hint = hint or "what snapshot() gives is kept for the next worker, pickled"
         raise NotPicklable(stage, short(state), where, reason(inner), hint) from error
 
 
@@ -152,8 +153,9 @@ def pack_letter(letter: DeadLetter) -> bytes:
     try:
         data = dumps(item)
     except Exception as error:
-        where, inner = culprit(item, "item", error)
-        raise NotPicklable(stage, short(item), where, reason(inner), _LETTER_HINT) from error
+        where, inner, hint = culprit(item, "item", error)
+        hint = hint or _LETTER_HINT
+        raise NotPicklable(stage, short(item), where, reason(inner), hint) from error
     return pickle.dumps((stage, data, letter.attempts), PROTOCOL)
 
 
