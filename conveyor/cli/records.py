@@ -161,11 +161,14 @@ class Items(Arriving[Any]):
 
 
 class _Lines(Iterator[str]):
-    """The lines of a file, with their ends. What is no UTF-8 passes as it is."""
+    """The lines of a file, with their ends, without a byte order mark, which spreadsheets write.
+
+    What is no UTF-8 passes as it is.
+    """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self._decode = getincrementaldecoder("utf-8")("surrogateescape").decode
+        self._decode = getincrementaldecoder("utf-8-sig")("surrogateescape").decode
         self._whole: deque[str] = deque()
         self._partial: list[str] = []
         self._has_ended = False

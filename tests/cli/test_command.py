@@ -337,6 +337,24 @@ def test_json_lines_and_csv(folder):
     assert (as_json.stdout, (folder / "out").read_text()) == ("", '{"a": 1, "b": 2, "total": 3}\n')
 
 
+@pytest.mark.parametrize(
+    ("form", "given", "item"),
+    [
+        ("csv", "a,b\n1,2\n", '{"a": "1", "b": "2"}'),
+        ("csv", '"a"\n1\n', '{"a": "1"}'),
+        ("jsonl", "[1]\n", "[1]"),
+        ("lines", "größe\n", '"größe"'),
+        ("lines", "\ufeff\n", '"\ufeff"'),
+    ],
+)
+def test_a_byte_order_mark_is_no_part_of_the_first_item(form, given, item, folder):
+    run = ["run", "lines.py:same", "--engine", "inline", "--format", form]
+
+    ended = conveyor(folder, *run, "--output-format", "jsonl", given=f"\ufeff{given}")
+
+    assert (ended.stdout, ended.stderr) == (f"{item}\n", "")
+
+
 def test_outputs_may_be_written_in_another_form_than_the_items(folder):
     run = ["run", "lines.py:same", "--output-format", "jsonl"]
 
