@@ -929,6 +929,29 @@ def test_workers_have_the_environment_and_folder_of_the_caller(tmp_path):
     assert ended.out == "[('yes', 'inner')]\n", ended.err
 
 
+def test_workers_have_the_umask_and_the_time_zone_of_the_caller(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        os.environ.pop("TZ", None)
+        time.tzset()
+        (Feed() >> Processor(abs)).run([1])
+
+        def look(name):
+            open(name, "w").close()
+            return oct(os.stat(name).st_mode & 0o777), time.strftime("%Z", time.localtime(0))
+
+        for umask, zone in ((0o077, "EAST-9"), (0o027, "WEST8")):
+            os.umask(umask)
+            os.environ["TZ"] = zone
+            time.tzset()
+            print(Processor(look).run([zone]))
+        """,
+    )
+    wanted = [[("0o600", "EAST")], [("0o640", "WEST")]]
+    assert ended.out.splitlines() == [str(one) for one in wanted], ended.err
+
+
 def test_calls_go_as_deep_in_workers_as_in_the_caller(tmp_path):
     ended = run(
         tmp_path,

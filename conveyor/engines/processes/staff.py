@@ -28,6 +28,7 @@ from conveyor.engines.processes.memory import KEPT, Memory, create_arena
 from conveyor.engines.processes.oom import OomWatch
 from conveyor.engines.processes.poller import Poller
 from conveyor.engines.processes.shipping import share, ship
+from conveyor.engines.processes.vitals import umask
 from conveyor.engines.processes.worker import Links, Move, Orders, without_processors
 from conveyor.errors import ConveyorError
 from conveyor.plan import Plan
@@ -283,7 +284,7 @@ class Staff:
         self, hands: Collection[Hand], slots: frozenset[int], ends: dict[int, list[End]]
     ) -> None:
         """Give new processes their orders and their ends."""
-        environment = dict(os.environ)
+        environment, mask = dict(os.environ), umask()
         for hand in hands:
             own = ends.pop(hand.number, [])
             orders = Orders(
@@ -295,6 +296,7 @@ class Staff:
                 self.window,
                 self._warm,
                 environment,
+                mask,
                 sys.getrecursionlimit(),
                 None if self.is_restartable(hand) else self._region(),
                 self.kept.blame(hand.workers),

@@ -60,6 +60,21 @@ def _descendants(pid: int) -> Iterator[int]:
         yield from _descendants(child)
 
 
+def umask() -> int | None:
+    """What files that this process makes may not be; None where the system does not tell.
+
+    To set it and have it back is the other way, and other threads make files meanwhile.
+    """
+    try:
+        status = Path("/proc/self/status").read_bytes()
+    except TimeoutError:
+        raise
+    except OSError:
+        return None
+    told = status.partition(b"\nUmask:")[2].split(maxsplit=1)
+    return int(told[0], 8) if told else None
+
+
 def _children(pid: int) -> list[int]:
     """The processes that one has started; none where it has just ended, or nobody tells."""
     found: list[int] = []

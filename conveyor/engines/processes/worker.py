@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
-from time import perf_counter_ns
+from time import perf_counter_ns, tzset
 from typing import Any, NamedTuple
 
 from conveyor.dsl.processor import Processor
@@ -89,6 +89,7 @@ class Orders(NamedTuple):
         window: the most batches under way, for a source.
         warm: whether there may be more than one run.
         environment: the variables of the parent now; the fork server's may be older.
+        umask: what new files may not be in the parent; None where the system does not tell.
         recursion: how deep calls may go in the parent.
         region: the number of its region in the arena for large items; None where there is none.
         blame: for workers in which items were in work when one of them died, which are not to be
@@ -105,6 +106,7 @@ class Orders(NamedTuple):
     window: int
     warm: bool
     environment: Mapping[str, str]
+    umask: int | None
     recursion: int
     region: int | None
     blame: Mapping[int, PackedBlame]
@@ -204,6 +206,19 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
+def _be_as_the_caller(orders: Orders) -> None:
+    """Take over what the caller may have set since it started the fork server."""
+    zone = os.environ.get("TZ")
+    os.environ.clear()
+    os.environ.update(orders.environment)
+    if os.environ.get("TZ") != zone:
+        tzset()
+    if orders.umask is not None:
+        os.umask(orders.umask)
+    # Not lower than as ever: what is ours needs some of it, too.
+    sys.setrecursionlimit(max(orders.recursion, sys.getrecursionlimit()))
+
+
 class _Worker:
     def __init__(self, control: Connection, stop: StopSignal) -> None:
         self._stop = stop
@@ -298,10 +313,7 @@ class _Worker:
 
     def _run(self) -> None:
         assert self._orders is not None
-        os.environ.clear()
-        os.environ.update(self._orders.environment)
-        # Not lower than as ever: what is ours needs some of it, too.
-        sys.setrecursionlimit(max(self._orders.recursion, sys.getrecursionlimit()))
+        _be_as_the_caller(self._orders)
         drain = redirect(partial(self._say, PRINTED), self._stop.held)
         if self._orders.logged is not None:
             self._take_off.append(forward(self._orders.logged, partial(self._say, LOGGED)))
