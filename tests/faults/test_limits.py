@@ -319,6 +319,28 @@ print("left", leaks(start))
     ]
 
 
+@pytest.mark.parametrize("before", ["", "Processor(abs).run([1])"], ids=["first", "later"])
+def test_a_caller_whose_current_folder_is_gone_is_told_what_to_do(before, tmp_path):
+    lines = limited(
+        tmp_path,
+        f"""
+{before}
+home = os.getcwd()
+os.mkdir("gone")
+os.chdir("gone")
+os.rmdir("../gone")
+for _ in range(2):
+    try:
+        Processor(abs).run([1])
+    except ResourceError as error:
+        print(told(error, "the current folder has been removed", "os.chdir()"))
+os.chdir(home)
+print(Processor(abs).run([1]))
+""",
+    )
+    assert lines == ["[]", "[]", "[1]"]
+
+
 def test_a_caller_that_is_killed_leaves_no_folder(tmp_path):
     script = Script(
         tmp_path,

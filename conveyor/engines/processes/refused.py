@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+from pathlib import Path
 
 from conveyor.engines.processes.descriptors import close_all
 from conveyor.engines.processes.interrupts import interrupts_held
@@ -24,6 +25,10 @@ _MACHINE = "the whole machine has no file descriptors left"
 _DESCRIPTORS = (
     "the process has all {} file descriptors that it may have: raise that with ulimit -n, use "
     "fewer branches or run(processes=n), or close what is not needed"
+)
+_CURRENT_FOLDER = (
+    "the current folder has been removed, and workers begin in it: change to another one, with "
+    "os.chdir()"
 )
 _FOLDER = "let the variable TMPDIR name a folder that can be written to and has room"
 
@@ -64,7 +69,17 @@ def _hint(error: BaseException) -> str:
         case OSError(errno=errno.ENFILE):
             return _MACHINE
         case _:
-            return ""
+            return _CURRENT_FOLDER if _is_of_current_folder(error) else ""
+
+
+def _is_of_current_folder(error: BaseException) -> bool:
+    """Whether something is not there because the current folder is not."""
+    if isinstance(error, FileNotFoundError):
+        try:
+            Path.cwd()
+        except FileNotFoundError:
+            return True
+    return False
 
 
 def need_room(descriptors: int) -> None:
