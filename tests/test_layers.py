@@ -54,6 +54,7 @@ OTHERS = {
     "_make_skeleton_class",
     "_make_skeleton_enum",
     "_core",  # of loguru
+    "_options",
     "_children",  # of multiprocessing
     "_forkserver",
     "_forkserver_address",

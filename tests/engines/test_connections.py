@@ -108,7 +108,7 @@ def test_what_a_manager_makes_travels():
 
 
 def test_a_connection_that_is_logged_is_told_of(pipe):
-    assert logged._as_it_travels(pipe[0]) == repr(pipe[0])
+    assert logged.as_it_travels(pipe[0]) == repr(pipe[0])
     gc.collect()
     pipe[0].send("still ours")
     assert pipe[1].recv() == "still ours"

@@ -784,9 +784,11 @@ where = "{level.name} {name} {function} {file.name} {extra} {message}"
 logger.add(sys.stdout, format=where, level="INFO", backtrace=False, diagnose=False)
 logger.disable("mine.quiet")
 
+bound = logger.bind(a=[1]).patch(lambda record: record["extra"].update(patched=True))
+
 def talk(item):
     logger.debug("not this")
-    logger.bind(a=[item], what=open).info("item {}", item)
+    bound.bind(b=open).info("item {}", item)
     logger.log("LOUD", "{braces} stay")
     with logger.contextualize(request=5):
         mine.speak()
@@ -818,7 +820,7 @@ def test_what_is_logged_by_loguru_in_workers_is_for_the_sinks_of_the_caller(tmp_
     ended = run(tmp_path, BY_LOGURU)
 
     lines = [
-        "INFO __main__ talk script.py {'a': [1], 'what': <built-in function open>} item 1",
+        "INFO __main__ talk script.py {'a': [1], 'b': <built-in function open>, 'patched': True} item 1",
         "LOUD __main__ talk script.py {} {braces} stay",
         "WARNING mine speak __init__.py {'request': 5} spoken",
         "ERROR __main__ talk script.py {} failed",

@@ -6,6 +6,7 @@ do not run the user's script again.
 
 from __future__ import annotations
 
+import copyreg
 import io
 import linecache
 import os
@@ -50,9 +51,10 @@ def is_for_us(data: bytes, shared: Collection[type] | None) -> bool:
     """Whether what was pickled as ever may have to be pickled, or refused, by our own rules.
 
     `__main__` of a worker is not the user's, and a connection goes as the bare number of its
-    descriptor. Where the words occur in plain data, the second pickling does no harm.
+    descriptor. Where the words occur in plain data, the second pickling does no harm. In a worker
+    there is nothing to look for: classes by value are known there, and see `refuse_connections`.
     """
-    return _CONNECTIONS in data or (shared is not None and b"__main__" in data)
+    return shared is not None and (b"__main__" in data or _CONNECTIONS in data)
 
 
 _CONNECTIONS = Connection.__module__.encode()
@@ -118,7 +120,7 @@ _sent: weakref.WeakSet[type] = weakref.WeakSet()
 def failure(value: Any) -> BaseException | None:
     """Why a value can't be pickled; None if it can."""
     try:
-        dumps(value)
+        dumps(value, ())  # by all our rules, wherever this is
     except Exception as error:
         return error
     return None
@@ -184,8 +186,8 @@ class Shipper(cloudpickle.Pickler):
             return reduce(value)
         if isinstance(obj, Wrapped) and _lives_here_only(obj):
             return Processor.__reduce_ex__(value, PROTOCOL)
-        if obj is not None and obj is loaded():
-            return (_logger, ())  # each process has its own, with its own sinks
+        if obj is not None and type(obj) is type(loaded()):
+            return (_logger, (value._options,))  # each process has its own, with its own sinks
         is_function = isinstance(obj, FunctionType)
         return self._function(obj) if is_function else super().reducer_override(value)
 
@@ -388,6 +390,11 @@ def _reduced_file(file: Any) -> Any:
     return NotImplemented
 
 
+def refuse_connections() -> None:
+    """Let this process, a worker, pickle no connection in the way of multiprocessing."""
+    copyreg.pickle(Connection, _reduced_connection)
+
+
 def _reduced_connection(_connection: Any) -> Any:
     """A connection; in another process its number is that of something else."""
     raise pickle.PicklingError("a connection can't travel")
@@ -406,10 +413,12 @@ _REDUCERS: dict[type, Callable[[Any], Any]] = {
 """How instances of some types are reduced, where that is not as ever."""
 
 
-def _logger() -> Any:
+def _logger(options: tuple[Any, ...]) -> Any:
+    """The logger of loguru, with what was bound to it."""
     from loguru import logger
 
-    return logger
+    told: Any = logger
+    return logger if options == told._options else type(told)(told._core, *options)
 
 
 def _lives_here_only(wrapped: Any) -> bool:

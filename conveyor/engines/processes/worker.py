@@ -35,7 +35,7 @@ from conveyor.engines.processes.logged import Setup, forward
 from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.message import MessageEnd
 from conveyor.engines.processes.output import redirect
-from conveyor.engines.processes.pickling import loads
+from conveyor.engines.processes.pickling import loads, refuse_connections
 from conveyor.engines.processes.poller import Poller
 from conveyor.engines.processes.recorder import Recorder
 from conveyor.engines.processes.refused import refused
@@ -163,6 +163,7 @@ def main(control: Connection) -> None:
         control: what joins it to the parent.
     """
     ignore_interrupts()
+    refuse_connections()
     stop = StopSignal()
     stop.install()
     _die_with_parent()
