@@ -819,8 +819,9 @@ def test_what_is_logged_by_loguru_in_workers_is_for_the_sinks_of_the_caller(tmp_
     (module.parent / "quiet.py").write_text(quiet)
     ended = run(tmp_path, BY_LOGURU)
 
+    extra = "{'a': [1], 'b': <built-in function open>, 'patched': True}"
     lines = [
-        "INFO __main__ talk script.py {'a': [1], 'b': <built-in function open>, 'patched': True} item 1",
+        f"INFO __main__ talk script.py {extra} item 1",
         "LOUD __main__ talk script.py {} {braces} stay",
         "WARNING mine speak __init__.py {'request': 5} spoken",
         "ERROR __main__ talk script.py {} failed",
