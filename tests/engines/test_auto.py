@@ -103,6 +103,17 @@ def test_a_fork_gets_narrower_when_it_idles_and_wider_when_it_stalls(cores, tmp_
     assert results.stats["work"].items_in == len(pulled)
 
 
+def explode(folder):
+    yield from itertools.islice(busy_until(lambda: noted(folder, "began") == 2), 3000)
+
+
+def test_a_fork_gets_wider_for_what_comes_of_the_last_item(cores, tmp_path):
+    cores(1)
+    results = (Feed() >> Processor(explode) >> Work(tmp_path) % Auto(max=2)).run([tmp_path])
+
+    assert widths(results)[:2] == [1, 2]
+
+
 def test_what_a_branch_has_gathered_arrives_when_it_leaves(cores, tmp_path):
     cores(3)
     pulled = []

@@ -7,7 +7,7 @@ import io
 import itertools
 import queue
 import threading
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import pytest
 
@@ -80,6 +80,25 @@ def test_generators_of_a_run_that_fails_are_closed_before_the_teardown(on, tmp_p
             (start >> Processor(boom)).run(*items, **on)
         assert start.log.read_text().split() == [name, "teardown"]
         start.log.unlink()
+
+
+class Spiteful(Held):
+    """Fails as it is closed."""
+
+    def generate(self):
+        try:
+            yield from itertools.count()
+        finally:
+            raise OSError("not like that")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_generator_that_fails_as_it_is_closed_takes_no_teardown_away(on, tmp_path):
+    start = Spiteful(tmp_path / "log")
+    with suppress(StageError):
+        for _ in (start >> add_one).stream(**on):
+            break
+    assert start.log.read_text().split() == ["teardown"]
 
 
 def test_what_gives_the_items_is_let_go_when_the_run_is_over(on):

@@ -319,7 +319,7 @@ class Simulation:
         }
 
     def _source_actor(self, planned: PlannedWorker) -> SourceActor:
-        return SourceActor(
+        actor = SourceActor(
             planned,
             self.plan.channels,
             self.chance.window,
@@ -330,6 +330,8 @@ class Simulation:
             made=lambda _: None,
             tape=lambda: None,
         )
+        actor.ends_late = bool(self.plan.scaled)
+        return actor
 
     def _stage_actor(self, number: int, planned: PlannedWorker) -> StageActor:
         runner = StageActor(

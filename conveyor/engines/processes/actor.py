@@ -176,6 +176,10 @@ class StageActor:
             self._told(self._accounts())
         self.way_out.outlet.restart()
 
+    def leave_off(self) -> None:
+        """Give up what is under way."""
+        self.coroutine.close()
+
     def leave(self) -> list[Accounts]:
         """Leave this process, between two frames; what was counted in a run, if there is one."""
         self._count_up()

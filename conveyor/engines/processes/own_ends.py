@@ -60,6 +60,7 @@ class OwnEnds:
             )
             self.feed.wake_on = staff.poller.wake_on
             self.feed.shares = True
+            self.feed.ends_late = bool(staff.plan.scaled)
 
     def _made(self, items: int) -> None:
         self.made = items

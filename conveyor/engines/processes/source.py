@@ -72,6 +72,8 @@ class SourceActor:
         self.way_out.weigh = self._sizer.weighed
         self.wake_on: Callable[[int], None] | None = None
         """Has the process wake when a descriptor is readable; set where items are the caller's."""
+        self.ends_late = False
+        """Whether the end has to wait until all has come out: forks follow the load until then."""
         self.awaits_items = False
         """Whether it waits for the caller's items, and for nothing else."""
         self._items: Iterator[Any] | None = None
@@ -148,7 +150,7 @@ class SourceActor:
             batch = self._pulled(present, wanted)
             if not batch:
                 return False
-            is_last = self._are_last(items) and self._may_end()
+            is_last = self._are_last(items)
             self._count += len(batch)
             self._made(self._count)
             self._note(len(batch), were_taken=were_taken)
@@ -166,8 +168,8 @@ class SourceActor:
 
     def _are_last(self, items: Iterator[Any]) -> bool:
         """Whether there are no more items, so that the end may come along with those just taken."""
-        is_known = type(items) in _COUNTABLE and self.way_out.takes_end_along
-        return is_known and self.stage is None and not length_hint(items)
+        is_known = type(items) in _COUNTABLE and self.stage is None and not self.ends_late
+        return is_known and self.way_out.takes_end_along and not length_hint(items)
 
     def _note(self, items: int, *, were_taken: bool) -> None:
         self._gauge.count(items if were_taken else 0)

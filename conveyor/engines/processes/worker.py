@@ -339,8 +339,7 @@ class _Worker:
             if not isinstance(error, ConveyorError):
                 error = refused(f"the worker of stage {self._name!r} can't go on", error)
             self._fail(error)
-        self._leave_off()
-        self._teardown(failed=failed)
+        self._clear_up(failed=failed)
         if self._has_left and self._memory is not None:
             self._memory.leave()
         drain()
@@ -415,17 +414,12 @@ class _Worker:
         ends = [end for actor in self._actors.values() for end in actor.way_out.ends.values()]
         return all(end.is_flushed for end in ends)
 
-    def _leave_off(self) -> None:
-        """Close what is under way, so that generators of the user's code clear up behind them."""
-        for actor in self._actors.values():
-            actor.coroutine.close()
-        if self._source is not None:
-            self._source.leave_off()
-
-    def _teardown(self, *, failed: bool) -> None:
-        for stage in self._stages:
+    def _clear_up(self, *, failed: bool) -> None:
+        """Close generators of the user's code that are under way, then tear down."""
+        steps = [actor.leave_off for actor in self._actors.values()]
+        for step in [*steps, *(stage.teardown for stage in self._stages)]:
             try:
-                stage.teardown()
+                step()
             except ConveyorError as error:
                 if not failed:
                     failed = True
