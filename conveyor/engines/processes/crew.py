@@ -167,9 +167,7 @@ class Crew:
     def has_lost_any(self) -> bool:
         """Whether a worker has died since the last run, when there was nothing to do."""
         if not self._has_run:
-            return (
-                False  # what a worker dies of before is its setup, which would be no better again
-            )
+            return False  # it died of its setup, which would be no better the next time
         self.staff.poller.wait(0)
         return isinstance(self._error, WorkerDied)
 
