@@ -159,7 +159,7 @@ class Unchecked(Ledger):
     def sent(self, *_: object) -> None:
         pass
 
-    taken = held = ready = worked = retire = sent
+    taken = held = ready = split = worked = retire = sent
     is_empty = True
 
 
