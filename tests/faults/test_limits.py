@@ -224,13 +224,15 @@ def test_where_there_can_be_no_more_processes_the_run_says_so(tmp_path):
         PREAMBLE
         + LIMITS
         + """
+import psutil
+
 from conveyor.engines.processes import fork_server
-from pathlib import Path
 
 many = Feed() >> Processor(abs) % 8
 print(sum(many.run([1] * 8)))
 start = Snapshot.take()
-mine = sum(path.stat().st_uid == os.getuid() for path in Path("/proc").glob("[0-9]*"))
+there = psutil.process_iter(["uids"])
+mine = sum(one.info["uids"].real == os.getuid() for one in there)
 _, most = resource.getrlimit(resource.RLIMIT_NPROC)
 for pid in (0, fork_server.fork_server()._forkserver_pid):
     resource.prlimit(pid, resource.RLIMIT_NPROC, (mine + 4, most))
