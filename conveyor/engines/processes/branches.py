@@ -18,11 +18,11 @@ from conveyor import log
 from conveyor.engines.processes.gauge import Reading
 from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.load import LoadWatch
+from conveyor.engines.processes.orders import DETACH, END_NOW
 from conveyor.engines.processes.own_ends import OwnEnds
 from conveyor.engines.processes.refused import SPARE, need_room, refused
 from conveyor.engines.processes.staff import End, Staff
 from conveyor.engines.processes.tally import Tally
-from conveyor.engines.processes.worker import DETACH, END_NOW
 from conveyor.flow.scale import Decision
 from conveyor.plan.model import PARENT
 

@@ -20,13 +20,7 @@ from conveyor.engines.processes.hand import Hand
 from conveyor.engines.processes.interrupts import interrupts_held, interrupts_let_in
 from conveyor.engines.processes.load import LoadWatch
 from conveyor.engines.processes.mover import Mover
-from conveyor.engines.processes.origin import origin_of
-from conveyor.engines.processes.own_ends import OwnEnds
-from conveyor.engines.processes.refused import refused
-from conveyor.engines.processes.staff import Staff
-from conveyor.engines.processes.tally import Tally
-from conveyor.engines.processes.wire import unpack_error, unpack_letter
-from conveyor.engines.processes.worker import (
+from conveyor.engines.processes.orders import (
     AT_END,
     CHANGED,
     COUNTED,
@@ -36,7 +30,6 @@ from conveyor.engines.processes.worker import (
     HELD,
     LOGGED,
     LOGGED_BY_LOGURU,
-    LOOK,
     MOVED,
     PRINTED,
     READY,
@@ -44,6 +37,13 @@ from conveyor.engines.processes.worker import (
     STOP,
     TAPED,
 )
+from conveyor.engines.processes.origin import origin_of
+from conveyor.engines.processes.own_ends import OwnEnds
+from conveyor.engines.processes.refused import refused
+from conveyor.engines.processes.staff import Staff
+from conveyor.engines.processes.tally import Tally
+from conveyor.engines.processes.wire import unpack_error, unpack_letter
+from conveyor.engines.processes.worker import LOOK
 from conveyor.engines.tape import Tape
 from conveyor.engines.watch import Watch
 from conveyor.errors import ConveyorError, StageTimeout, WorkerDied

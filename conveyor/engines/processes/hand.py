@@ -18,11 +18,12 @@ from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.message import MessageEnd
 from conveyor.engines.processes.noted import around, is_note
 from conveyor.engines.processes.oom import OomWatch
+from conveyor.engines.processes.orders import Orders
 from conveyor.engines.processes.output import Printed
 from conveyor.engines.processes.poller import Poller
 from conveyor.engines.processes.recorder import Recorder, create
 from conveyor.engines.processes.refused import SPARE, need_room
-from conveyor.engines.processes.worker import Orders, main
+from conveyor.engines.processes.worker import main
 from conveyor.engines.telling import short
 from conveyor.errors import StageTimeout, WorkerDied
 from conveyor.flow.progress import Entry

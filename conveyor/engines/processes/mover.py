@@ -25,12 +25,12 @@ from typing import Literal
 from conveyor import log
 from conveyor.engines.processes.accounts import Accounts
 from conveyor.engines.processes.gauge import Reading
+from conveyor.engines.processes.orders import ASK
 from conveyor.engines.processes.origin import Origin
 from conveyor.engines.processes.own_ends import OwnEnds
 from conveyor.engines.processes.placing import PlaceWatch
 from conveyor.engines.processes.staff import Staff
 from conveyor.engines.processes.tally import Tally
-from conveyor.engines.processes.worker import ASK
 from conveyor.flow.place import Placement
 
 

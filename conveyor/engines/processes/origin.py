@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from conveyor.engines.processes.orders import GO, HOLD, RELEASE, RETIRED
 from conveyor.engines.processes.own_ends import OwnEnds
 from conveyor.engines.processes.source import SourceActor
 from conveyor.engines.processes.staff import Staff
-from conveyor.engines.processes.worker import GO, HOLD, RELEASE, RETIRED
 
 
 class Origin(Protocol):

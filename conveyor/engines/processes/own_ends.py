@@ -8,6 +8,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 
 from conveyor.engines.processes.accounts import Accounts, taken_off
+from conveyor.engines.processes.connect import connect_locally, connect_lower, connect_upper, use
 from conveyor.engines.processes.durable import DurableReceiver, DurableSender
 from conveyor.engines.processes.gauge import Gauge
 from conveyor.engines.processes.log import Log
@@ -15,7 +16,6 @@ from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.sink import Sink
 from conveyor.engines.processes.source import SourceActor
 from conveyor.engines.processes.staff import End, Staff
-from conveyor.engines.processes.worker import connect_locally, connect_lower, connect_upper, use
 from conveyor.engines.tape import Tape
 from conveyor.plan.model import PARENT
 

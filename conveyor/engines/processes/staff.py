@@ -26,10 +26,10 @@ from conveyor.engines.processes.interrupts import interrupts_held, interrupts_le
 from conveyor.engines.processes.kept import Kept
 from conveyor.engines.processes.memory import KEPT, Memory, create_arena
 from conveyor.engines.processes.oom import OomWatch
+from conveyor.engines.processes.orders import Links, Move, Orders, without_processors
 from conveyor.engines.processes.poller import Poller
 from conveyor.engines.processes.shipping import share, ship
 from conveyor.engines.processes.vitals import umask
-from conveyor.engines.processes.worker import Links, Move, Orders, without_processors
 from conveyor.errors import ConveyorError
 from conveyor.plan import Plan
 from conveyor.plan.model import PARENT

@@ -10,13 +10,12 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from time import perf_counter_ns, tzset
-from typing import Any, NamedTuple
+from typing import Any
 
 from conveyor.dsl.processor import Processor
 from conveyor.engines.careful import stage_for
@@ -24,16 +23,42 @@ from conveyor.engines.letters import DeadLetter
 from conveyor.engines.processes import logged_by_loguru
 from conveyor.engines.processes.accounts import Accounts, taken_off
 from conveyor.engines.processes.actor import StageActor
-from conveyor.engines.processes.channel import FrameReceiver, FrameSender, LocalChannel
-from conveyor.engines.processes.durable import Bell, DurableReceiver, DurableSender
+from conveyor.engines.processes.connect import connect_locally, connect_lower, connect_upper, use
 from conveyor.engines.processes.forked import EndOfCopy, end_copy
 from conveyor.engines.processes.gauge import WorkMeter
 from conveyor.engines.processes.journal import Journal
 from conveyor.engines.processes.knowledge import Knowledge
 from conveyor.engines.processes.log import Log
-from conveyor.engines.processes.logged import Setup, forward
+from conveyor.engines.processes.logged import forward
 from conveyor.engines.processes.memory import Memory
 from conveyor.engines.processes.message import MessageEnd
+from conveyor.engines.processes.orders import (
+    ASK,
+    AT_END,
+    CHANGED,
+    COUNTED,
+    DETACH,
+    DROPPED,
+    END_NOW,
+    FAILED,
+    GO,
+    GOODBYE,
+    HELD,
+    HOLD,
+    LOGGED,
+    LOGGED_BY_LOGURU,
+    MOVED,
+    PRINTED,
+    READY,
+    RELEASE,
+    RETIRED,
+    STAY,
+    STOP,
+    TAPED,
+    Links,
+    Move,
+    Orders,
+)
 from conveyor.engines.processes.output import redirect
 from conveyor.engines.processes.pickling import loads, refuse_connections
 from conveyor.engines.processes.poller import Poller
@@ -51,7 +76,6 @@ from conveyor.engines.tape import Span
 from conveyor.engines.telling import NO_ITEM, stage_error
 from conveyor.errors import ConveyorError
 from conveyor.flow.credit import Credit
-from conveyor.plan import Plan
 
 LEFT_SECONDS = 0.5
 """For so long a worker that has said goodbye may wait for what the user's code has left."""
@@ -59,101 +83,6 @@ LEFT_SECONDS = 0.5
 LOOK = 8
 """Steps after which a process that gets on looks for what has come: to look takes as long as a
 small step."""
-
-
-class Links(NamedTuple):
-    """What a process is to connect, along with a descriptor for each end.
-
-    A channel that is durable has one more, that of its log.
-
-    Attributes:
-        ends: for each, the number of the channel, and whether it is the upper end.
-        slots: the branches that may take frames once all of these are connected.
-    """
-
-    ends: Sequence[tuple[int, bool]]
-    slots: frozenset[int]
-
-
-class Orders(NamedTuple):
-    """All that a worker process is told at its start.
-
-    Along with it come its recorder, the arena, the journals of its workers, and its ends.
-
-    Attributes:
-        plan: the whole plan, without the processors.
-        process: the number of this process in it.
-        links: what it is connected by.
-        processors: the pickled processors of its workers, by the numbers of the workers.
-        shared: the pickled classes of the caller's ``__main__`` that all workers get.
-        window: the most batches under way, for a source.
-        warm: whether there may be more than one run.
-        environment: the variables of the parent now; the fork server's may be older.
-        umask: what new files may not be in the parent; None where the system does not tell.
-        recursion: how deep calls may go in the parent.
-        region: the number of its region in the arena for large items; None where there is none.
-        blame: for workers in which items were in work when one of them died, which are not to be
-            tried again, and why, see :data:`Blame`; pickled by :func:`pack_error`.
-        logged: what the caller logs with ``logging``; None where that is left to the worker.
-        levels: the levels of loguru that the caller has; None where it has not imported that.
-    """
-
-    plan: Plan
-    process: int
-    links: Links
-    processors: Mapping[int, bytes]
-    shared: bytes
-    window: int
-    warm: bool
-    environment: Mapping[str, str]
-    umask: int | None
-    recursion: int
-    region: int | None
-    blame: Mapping[int, PackedBlame]
-    logged: Setup | None
-    levels: Sequence[logged_by_loguru.Level] | None
-
-
-class Move(NamedTuple):
-    """Workers change their processes, while nothing is on its way between any of them.
-
-    Along with it come the ends of the channels that are laid anew for it.
-
-    Attributes:
-        processes: the process of each of them from now on, by their numbers.
-        processors: the pickled processors of those that come here.
-        links: the ends that come along.
-    """
-
-    processes: Mapping[int, int]
-    processors: Mapping[int, bytes]
-    links: Links
-
-
-# Messages. To the worker: Orders, then Links, Move, or any of these.
-GO = "go"
-HOLD = "hold"  # to a source: to send nothing more, and to tell when nothing is under way
-RELEASE = "release"
-ASK = "ask"  # which workers have to stay in this process
-RETIRED = "retired"
-DETACH = "detach"
-END_NOW = "end now"
-STOP = "stop"
-# From the worker, each in a tuple with what belongs to it.
-READY = "ready"
-FAILED = "failed"
-DROPPED = "dropped"
-PRINTED = "printed"
-LOGGED = "logged"
-LOGGED_BY_LOGURU = "logged by loguru"
-COUNTED = "counted"
-TAPED = "taped"  # what a traced worker did, where it does not come to the end of the run
-CHANGED = "changed"  # the answer to Links and to DETACH
-AT_END = "at end"  # a source asks whether the end may come now
-HELD = "held"  # the answer to HOLD; there is none where the end has been sent
-STAY = "stay"  # the answer to ASK
-MOVED = "moved"  # the answer to Move, with what those who left have counted
-GOODBYE = "goodbye"
 
 
 def main(control: Connection) -> None:
@@ -628,68 +557,7 @@ def _always() -> bool:
     return True
 
 
-def use(memory: Memory, actor: Any) -> None:
-    """Let the large items of an actor go through shared memory."""
-    if hasattr(actor, "way_in"):
-        actor.way_in.memory = memory
-    if hasattr(actor, "way_out"):
-        actor.way_out.use(memory)
-
-
-def connect_upper(
-    actor: Any, channel: int, connection: Connection, log: Log | None, poller: Poller
-) -> Any:
-    """Let ``actor`` send by a pipe, in place of one whose other end is gone."""
-    if (before := actor.way_out.ends.get(channel)) is not None:
-        before.close()
-    leaf = _leaf(actor, channel)
-    if log is None:
-        end: Any = FrameSender(connection, poller, leaf)
-    else:
-        publishes = not isinstance(actor, RestartableActor)
-        end = DurableSender(log, Bell(connection, poller), leaf, publishes=publishes)
-    actor.way_out.ends[channel] = end
-    return end
-
-
-def connect_lower(
-    actor: Any, channel: int, connection: Connection, log: Log | None, poller: Poller
-) -> Any:
-    """Let ``actor`` receive by a pipe, in place of one whose other end is gone."""
-    if (before := actor.way_in.ends.get(channel)) is not None:
-        before.drain()
-    receive = partial(actor.way_in.receive, channel)
-    if log is None:
-        end: Any = FrameReceiver(connection, poller, receive)
-    else:
-        keeps = isinstance(actor, RestartableActor)
-        bell = Bell(connection, poller)
-        end = DurableReceiver(log, bell, channel=channel, receive=receive, keeps=keeps)
-    actor.way_in.attach(channel, end)
-    return end
-
-
-def connect_locally(sender: Any, receiver: Any, channel: int) -> None:
-    """Let two actors of one process hand frames over."""
-    end = LocalChannel(_leaf(sender, channel), partial(receiver.way_in.receive, channel))
-    sender.way_out.attach_local(channel, end)
-    receiver.way_in.attach(channel, end)
-
-
-def _leaf(actor: Any, channel: int) -> Any:
-    return next(leaf for leaf in actor.way_out.outlet.leaves if leaf.link == channel)
-
-
 def _unpacked(blame: PackedBlame) -> Blame:
     entry, items, unloadable = blame
     why = {index: (unpack_error(error), tried) for index, (error, tried) in items.items()}
     return entry, why, unloadable
-
-
-def without_processors(plan: Plan) -> Plan:
-    """The plan as it travels: each processor goes only to its own worker."""
-    workers = tuple(
-        worker._replace(node=replace(worker.node, processor=None)) if worker.node else worker
-        for worker in plan.workers
-    )
-    return replace(plan, workers=workers)
