@@ -84,6 +84,17 @@ class Model(conveyor.Processor):
     assert run(program) == there.stdout.strip()
 
 
+def test_what_takes_long_is_imported_while_the_fork_server_starts():
+    program = (
+        "import sys, conveyor.engines.opening, conveyor.engines.processes.fork_server\n"
+        "late = ('cloudpickle', 'conveyor.engines.stage', 'conveyor.engines.processes.worker')\n"
+        "print(*(name for name in late if name in sys.modules))"
+    )
+    command = [sys.executable, "-c", program]
+    early = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert early.stdout.strip() == ""
+
+
 def test_a_worker_does_not_look_for_garbage_in_what_it_has_inherited():
     program = """
 import conveyor

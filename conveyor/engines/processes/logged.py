@@ -14,8 +14,6 @@ import traceback
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from conveyor.engines.processes.pickling import is_for_us
-
 if TYPE_CHECKING:
     from logging import LogRecord
 
@@ -120,6 +118,9 @@ def as_it_travels(value: object) -> object:
     """What somebody has added to a record, or what it looks like, if it can't be had again."""
     if value is None or type(value) in (str, int, float):
         return value
+    # Slow to import, and the fork server is to be started before that.
+    from conveyor.engines.processes.pickling import is_for_us
+
     try:
         data = pickle.dumps(value, 5)
         if is_for_us(data, ()):
