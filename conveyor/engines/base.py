@@ -327,11 +327,12 @@ class Live(ABC, Generic[Out_co]):
             ConveyorError: a teardown failed.
         """
         self._is_closed = True
+        why = self._left or closed_early()
         if self._run_in == get_ident():
-            self._hurry(self._left or closed_early())
+            self._hurry(why)
             return
         if not self._access.acquire(blocking=False):
-            self._hurry(self._left or closed_early())
+            self._hurry(why)
             self._access.acquire()
         try:
             self._clear_away()

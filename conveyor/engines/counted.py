@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from conveyor.engines.account import COUNTS, Account
 from conveyor.engines.counters import (
-    ADDED,
     BATCHES,
     BLOCKED,
     BUSY,
     BYTES_IN,
     BYTES_OUT,
     CPU,
-    DEAD,
     ELSEWHERE,
     FIELDS,
     FILTERED,
@@ -82,14 +80,9 @@ class Counted(NamedTuple):
 
         before, after = read(self.before), read(self.after)
         grown = [now - then for now, then in zip(after, before, strict=True)]
+        account = self.account
         return Figures(
-            items_in=grown[ITEMS],
-            items_out=grown[OUT],
-            filtered=grown[FILTERED],
-            skipped=grown[SKIPPED],
-            dead=grown[DEAD],
-            added=grown[ADDED],
-            retried=grown[RETRIED],
+            **{name: getattr(account, name) for name in COUNTS},
             batches=grown[BATCHES],
             bytes_in=grown[BYTES_IN],
             bytes_out=grown[BYTES_OUT],

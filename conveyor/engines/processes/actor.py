@@ -13,7 +13,7 @@ from time import perf_counter, perf_counter_ns
 from typing import Any, Protocol
 
 from conveyor.engines.careful import kept, reloaded
-from conveyor.engines.counters import BUSY, ELSEWHERE, GONE, STARVED
+from conveyor.engines.counters import BUSY, ELSEWHERE, STARVED
 from conveyor.engines.processes.accounts import Accounts, note_setup, taken_off
 from conveyor.engines.processes.gauge import Gauge, WorkMeter
 from conveyor.engines.processes.large import Parcel
@@ -182,16 +182,8 @@ class StageActor:
 
     def leave(self) -> list[Accounts]:
         """Leave this process, between two frames; what was counted in a run, if there is one."""
-        self._count_up()
+        self._gauge.finish(self.stage)
         return [self._accounts()] if self.is_running else []
-
-    def _count_up(self, *, is_end: bool = True) -> None:
-        """Have the counters tell of what was done: before it is seen, and at the end all of it."""
-        if self.stage is not None:
-            self._gauge.note(self.stage)
-        if is_end:
-            self._gauge.look()
-            self._gauge.enter(GONE)
 
     def _accounts(self) -> Accounts:
         """What was counted in the run that ends, beyond what the counters tell."""
@@ -226,7 +218,7 @@ class StageActor:
             yield from family.give(items, frame.scopes, is_last=False)
             frame = family.member([], frame.scopes, is_last=True)
         if frame.end:
-            self._count_up()
+            self._gauge.finish(self.stage)
         yield from self.way_out.send(frame)
 
     def _process(
@@ -258,7 +250,8 @@ class StageActor:
                 payload=part.payload,
             )
             # Before they go: nobody may be seen to have taken what is not yet counted as given.
-            self._count_up(is_end=answer.end != 0)
+            note = self._gauge.finish if answer.end else self._gauge.note
+            note(stage)
             last = self._suspect(part, count)
             if not self.way_out.offer(answer):
                 yield from self._paused(self.way_out.clear())
@@ -340,7 +333,7 @@ class StageActor:
         outputs = stage.finish()
         while chunk := list(islice(outputs, self._part_size())):
             yield from family.give(chunk, at_end(frame.scopes, len(chunk)), is_last=False)
-        self._count_up()
+        self._gauge.finish(self.stage)
         yield from family.give([], at_end(frame.scopes, 0), is_last=True)
 
     def _part_size(self) -> int:

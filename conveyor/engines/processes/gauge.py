@@ -183,6 +183,14 @@ class Gauge:
         if fields[BATCHES] % _LOOK == 1:
             self.look()
 
+    def finish(self, stage: Counting | None) -> None:
+        """A run is done: have all counters tell of it, before its end is seen."""
+        if stage is not None:
+            self.note(stage)
+        if not self._is_alone:
+            self.look()
+        self.enter(GONE)
+
     def look(self, usage: struct_rusage | None = None) -> None:
         """Note what memory and CPU time the process has taken, of which somebody may know."""
         usage = usage or getrusage(RUSAGE_SELF)

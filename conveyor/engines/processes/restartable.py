@@ -173,7 +173,7 @@ class RestartableActor(StageActor):
                 self._given(frame, family, Part(outputs, None, is_last=False))
         yield from family.give([], at_end(frame.scopes, 0), is_last=True)
         self._complete(frame)
-        self._count_up()
+        self._gauge.finish(self._stage)
         self._progress.is_running = False
         self._progress.reports += 1
         accounts = self._accounts()

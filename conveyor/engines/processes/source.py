@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from conveyor.engines.arriving import Arriving
-from conveyor.engines.counters import BLOCKED, BUSY, ELSEWHERE, GONE, STARVED
+from conveyor.engines.counters import BLOCKED, BUSY, ELSEWHERE, STARVED
 from conveyor.engines.processes.accounts import Accounts, note_setup, taken_off
 from conveyor.engines.processes.gauge import Gauge, WorkMeter
 from conveyor.engines.processes.way_out import Coroutine, WayOutEnd
@@ -123,7 +123,7 @@ class SourceActor:
         self._gauge.enter(STARVED)
         while self.window.is_held or not self._may_end():
             yield False
-        self._count_up()
+        self._gauge.finish(self.stage)
         yield from self.way_out.send(Frame(self.window.next_path(end=True), [], end=END))
 
     def _send_all(
@@ -156,7 +156,7 @@ class SourceActor:
             self._note(len(batch), were_taken=were_taken)
             frame = Frame(self.window.next_path(end=is_last), batch, end=END if is_last else 0)
             if is_last:
-                self._count_up()
+                self._gauge.finish(self.stage)
             sending = self.way_out.send(frame)
             if self.tape is not None:
                 sending = self.tape.over(frame, sending, start=started)
@@ -205,13 +205,6 @@ class SourceActor:
             self.awaits_items = True
             yield False
         self.awaits_items = False
-
-    def _count_up(self) -> None:
-        """Have all counters tell of all that was done: before the end of a run is seen."""
-        if self.stage is not None:
-            self._gauge.note(self.stage)
-            self._gauge.look()
-        self._gauge.enter(GONE)
 
     def _tell(self) -> None:
         self._runs += 1
