@@ -7,11 +7,13 @@ import io
 import itertools
 import queue
 import threading
+import time
 from contextlib import ExitStack, closing, contextmanager, suppress
 
 import pytest
 
 from conveyor import Feed, Processor, Source, StageError, UsageError
+from conveyor.engines.processes import crew, staff
 
 pytestmark = pytest.mark.quick
 
@@ -35,6 +37,14 @@ class Held(Source[int]):
 
     def teardown(self):
         tell(self.log, "teardown")
+
+
+class HeldForLong(Held):
+    """Takes its time to clear up."""
+
+    def teardown(self):
+        time.sleep(0.1)
+        super().teardown()
 
 
 class HeldByItem(Processor[int, int]):
@@ -80,6 +90,16 @@ def test_generators_of_a_run_that_fails_are_closed_before_the_teardown(on, tmp_p
             (start >> Processor(boom)).run(*items, **on)
         assert start.log.read_text().split() == [name, "teardown"]
         start.log.unlink()
+
+
+def test_a_machine_that_stands_still_takes_no_time_to_clear_up_away(tmp_path, monkeypatch):
+    hours = itertools.count(step=3600)
+    monkeypatch.setattr(staff, "monotonic", lambda: next(hours))  # one goes by at every look
+    monkeypatch.setattr(crew, "GRACE", 30.0)
+    start = HeldForLong(tmp_path / "log")
+    for _ in (start >> add_one).stream(engine="processes"):
+        break
+    assert start.log.read_text().split() == ["source", "teardown"]
 
 
 class Spiteful(Held):

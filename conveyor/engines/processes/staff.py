@@ -38,6 +38,9 @@ KILL_SECONDS = 10.0
 """How long a process that has been killed may take to be dead. Who has given up privileges may not
 be able to kill it."""
 
+MOST_SECONDS = 0.05
+"""What one wait takes of a grace, at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class End:
@@ -377,12 +380,17 @@ class Staff:
         return [hand for hand in self._hands.values() if self.poller.serves(hand)]
 
     def wait_for_all(self, seconds: float) -> None:
-        """Wait up to so long until all processes have ended."""
-        until = monotonic() + seconds
-        while self.alive and (left := until - monotonic()) > 0:
+        """Wait up to so long until all processes have ended.
+
+        A machine that stood still meanwhile, or had no time for us, had none for them.
+        """
+        left = seconds
+        while self.alive and left > 0:
+            began = monotonic()
             # What still comes may be as wrong as what has ended the run.
             with interrupts_let_in(), suppress(ConveyorError):
-                self.poller.wait(left)
+                self.poller.wait(min(left, MOST_SECONDS))
+            left -= min(monotonic() - began, MOST_SECONDS)
 
     def kill(self) -> None:
         """End all processes at once, and close what joined them."""
