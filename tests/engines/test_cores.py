@@ -1,4 +1,4 @@
-"""How many physical cores there are for a process."""
+"""How many physical cores there are for a process, and how much memory for large items."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from conveyor.engines.processes import cores, groups
 from conveyor.engines.processes.cores import physical_cores
+from conveyor.engines.processes.memory import bound
 
 pytestmark = pytest.mark.quick
 
@@ -80,6 +81,25 @@ def test_a_control_group_may_allow_fewer(machine, own, limits, wanted):
     for name, text in limits.items():
         write(machine / "groups" / name, text)
     assert physical_cores() == wanted
+
+
+@pytest.mark.parametrize(
+    ("own", "limits"),
+    [
+        ("0::/a/b", {"a/b/memory.max": "max", "a/memory.max": "4096", "memory.max": "8192"}),
+        ("0::/of/the/host", {"memory.max": "4096"}),
+        (
+            "4:memory:/x\n0::/",
+            {"memory/x/memory.limit_in_bytes": "4096", "memory/memory.limit_in_bytes": "8192"},
+        ),
+    ],
+)
+def test_large_items_take_a_quarter_of_what_a_control_group_allows(machine, own, limits):
+    write(machine / "processes/self/cgroup", own)
+    assert bound() > 4096
+    for name, text in limits.items():
+        write(machine / "groups" / name, text)
+    assert bound() == 1024
 
 
 def test_where_the_kernel_does_not_say_threads_are_averaged(machine, monkeypatch):

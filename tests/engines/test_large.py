@@ -422,6 +422,17 @@ def test_who_may_leave_lends_nothing_on(two):
     assert other.copied(place) == b"a" * BIG
 
 
+def test_who_has_no_region_touches_nothing_of_others(two):
+    one, _ = two
+    taken = range(one.free_region([]), one.free_region(range(10_000)))
+    late = memory.Memory(one.handle(), one.free_region(taken))
+    place = one.placed([bytes(BIG)], readers=1)
+    assert isinstance(late.placed([bytes(BIG)], readers=1), bytearray)
+    one.settle()
+    assert one.placed([bytes(BIG)], readers=1).start != place.start
+    late.close()
+
+
 # -- when a worker dies --
 
 

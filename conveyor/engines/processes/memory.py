@@ -60,12 +60,13 @@ Part = bytes | bytearray | memoryview
 
 def bound() -> int:
     """The most bytes that the arena of a pipeline may take: a quarter of the memory."""
-    from pathlib import Path  # slow to import, and workers do without
+    from conveyor.engines.processes.groups import groups  # slow, and workers do without
 
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with suppress(OSError, ValueError):  # it says "max" where there is no limit
-            limits.append(int(Path(path).read_text()))
+    for group in groups("self", "memory"):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            with suppress(OSError, ValueError):  # it says "max" where there is no limit
+                limits.append(int((group / name).read_text()))
     return min(limits) // 4
 
 
@@ -225,7 +226,8 @@ class Memory:
         return self._size - sum(used)
 
     def _tell_used(self, used: int) -> None:
-        os.pwrite(self._fd, _USED.pack(used), self._number * _USED.size)
+        if self._number < _REGIONS:  # what lies behind their words are tickets
+            os.pwrite(self._fd, _USED.pack(used), self._number * _USED.size)
 
     def _marked(self, lease: Lease) -> list[int]:
         tickets = [self._marks + ticket for ticket in lease.tickets]
