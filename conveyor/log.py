@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -64,21 +63,24 @@ class _Finder:
     def find_spec(
         self,
         fullname: str,
-        path: Sequence[str] | None = None,  # noqa: ARG002
-        target: ModuleType | None = None,  # noqa: ARG002
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
     ) -> ModuleSpec | None:
         """Find loguru, and nothing else."""
         if fullname != _LOGURU:
             return None
-        sys.meta_path.remove(self)
-        spec = find_spec(_LOGURU)
+        behind = sys.meta_path[sys.meta_path.index(self) + 1 :]
+        found = (finder.find_spec(fullname, path, target) for finder in behind)
+        spec = next(filter(None, found), None)
         if spec is not None and spec.loader is not None:
             loader: Any = spec.loader
-            execute, act = loader.exec_module, self._act
+            execute = loader.exec_module
 
             def exec_module(module: ModuleType) -> None:
                 execute(module)
-                act(module.logger)
+                if self in sys.meta_path:  # until then: who finds it may not import it
+                    sys.meta_path.remove(self)
+                    self._act(module.logger)
 
             loader.exec_module = exec_module
         return spec

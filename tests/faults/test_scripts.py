@@ -906,7 +906,14 @@ def log_of(program):
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stderr
 
 
-@pytest.mark.parametrize("imports", ["import loguru, conveyor", "import conveyor, loguru"])
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import loguru, conveyor",
+        "import conveyor, loguru",
+        "import conveyor, importlib.util; importlib.util.find_spec('loguru'); import loguru",
+    ],
+)
 def test_the_library_is_silent_until_it_is_asked(imports):
     assert log_of(imports + RUN) == ""
     assert "runs abs" in log_of(imports + "; loguru.logger.enable('conveyor')" + RUN)
