@@ -158,12 +158,17 @@ class Inline(Live[Any]):
 
     def _teardown(self) -> ConveyorError | None:
         error: ConveyorError | None = None
+        other: BaseException | None = None
         stages, self._stages = self._stages, {}
         for stage in stages.values():
             try:
                 stage.teardown()
             except ConveyorError as raised:
                 error = error or raised
+            except BaseException as raised:  # Ctrl-C: the others clear up all the same
+                other = other or raised
+        if other is not None:
+            raise other
         return error
 
     def _batches(

@@ -10,6 +10,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -280,6 +281,11 @@ def test_a_stream_of_an_endless_source_can_be_left(on):
             return itertools.count()
 
     assert list(itertools.islice((Endless() >> Add(1)).stream(**on), 4)) == [1, 2, 3, 4]
+
+
+def test_a_range_may_be_longer_than_a_length_can_be(on):
+    with closing((Feed() >> Processor(abs)).stream(range(1 << 70), **on)) as outputs:
+        assert list(itertools.islice(outputs, 3)) == [0, 1, 2]
 
 
 def test_an_endless_flat_map_can_be_left(on):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
+
+from conveyor import Feed, Processor
+from conveyor.engines.processes.imports import imported_by
 
 MODEL = """
 import sys
@@ -64,6 +69,26 @@ class Model(conveyor.Processor):
         return item, fragile.__name__
 """
     assert run(program) == "fragile"
+
+
+class Restless(type):
+    """Puts something into its module whenever it is asked for that, as another thread may."""
+
+    @property
+    def __module__(cls):
+        vars(sys.modules["restless"])[f"name{next(numbers)}"] = cls
+        return "restless"
+
+
+numbers = itertools.count()
+
+
+def test_a_module_may_be_filled_while_it_is_looked_at(monkeypatch):
+    module = ModuleType("restless")
+    monkeypatch.setitem(sys.modules, "restless", module)
+    module.known = Restless("Known", (Processor,), {"process": lambda self, item: item})
+    imported_by((Feed() >> module.known()).compile())
+    assert next(numbers) > 1
 
 
 def test_a_worker_imports_nothing_of_ours_that_the_fork_server_has_not_imported():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 import threading
 
 import pytest
@@ -257,6 +258,18 @@ def test_the_life_of_a_processor_goes_from_setup_to_teardown():
         *("n1 finish", "n2 finish"),
         *("n1 teardown", "n2 teardown"),
     ]
+
+
+class Interrupted(Noting):
+    def teardown(self):
+        super().teardown()
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_in_a_teardown_takes_no_other_away():
+    with pytest.raises(KeyboardInterrupt):
+        run(Interrupted("n1") >> n2 >> n3, "a")
+    assert calls("teardown")[3:] == [f"{name} teardown" for name in ("n1", "n2", "n3")]
 
 
 def test_what_finish_gives_goes_on_before_the_next_one_finishes():

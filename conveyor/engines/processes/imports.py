@@ -46,7 +46,7 @@ def _used(part: type[Any] | FunctionType) -> Iterator[Any]:
     elif _is_installed(home.__name__):
         yield home
     else:
-        yield from vars(home).values()
+        yield from list(vars(home).values())  # which another thread may add to
 
 
 def _functions(part: type[Any] | FunctionType) -> Iterator[FunctionType]:

@@ -220,6 +220,6 @@ _COLLECTIONS: tuple[Iterable[Any], ...] = ([], (), range(1), range(1 << 70), {},
 _THERE = frozenset(type(iter(one)) for one in _COLLECTIONS)
 """What the iterators of collections are: the next items are there, however many."""
 
-_SEQUENCES: tuple[Iterable[Any], ...] = ([], (), range(1), range(1 << 70))
+_SEQUENCES: tuple[Iterable[Any], ...] = ([], (), range(1))
 _COUNTABLE = frozenset(type(iter(one)) for one in _SEQUENCES)
 """Those among them that tell how many items there are left, even where that has changed."""
