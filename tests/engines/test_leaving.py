@@ -160,6 +160,17 @@ def test_a_stream_may_be_closed_by_what_its_run_calls(on, is_warm):
             assert live.run([1]) == [2]
 
 
+def test_a_stream_that_is_closed_as_it_ends_leaves_the_next_run_alone(on):
+    def see(stats):
+        if stats.is_last:
+            outputs.close()
+
+    with (Feed() >> add_one).open(**on) as live:
+        outputs = live.stream(range(3), progress=see)
+        assert list(outputs) == [1, 2, 3]
+        assert live.run([1]) == [2]
+
+
 @pytest.mark.parametrize("is_warm", [False, True])
 def test_a_stream_may_be_closed_while_another_thread_waits_for_its_next_output(on, is_warm):
     if on["engine"] == "inline":

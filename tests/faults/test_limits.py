@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -10,6 +11,9 @@ import time
 
 import pytest
 
+from conveyor import Feed, Processor, ResourceError
+from conveyor.engines.processes import hand
+from conveyor.testing.leaks import Snapshot, leaks
 from tests.faults.scripts import LIMIT, PREAMBLE, Script, run
 from tests.leaks import PATIENCE
 
@@ -214,6 +218,20 @@ print("left", leaks(start))
     ]
 
 
+def test_a_start_that_fails_for_want_of_a_descriptor_leaves_none_open(monkeypatch):
+    def full(*_):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    pipeline = Feed() >> Processor(abs) % 2
+    pipeline.run([1])
+    start = Snapshot.take()
+    with monkeypatch.context() as patch:  # another thread has opened the last ones
+        patch.setattr(hand, "MessageEnd", full)
+        with pytest.raises(ResourceError, match="ulimit -n"):
+            pipeline.run([1])
+    assert leaks(start) == []
+
+
 @pytest.mark.skipif(
     os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs another user"
 )
@@ -319,6 +337,49 @@ print("left", leaks(start))
         "warm [1]",
         "left []",
     ]
+
+
+def test_where_the_folder_for_sockets_is_gone_the_run_goes_on_or_says_so(tmp_path):
+    lines = limited(
+        tmp_path,
+        """
+import shutil, tempfile
+from multiprocessing import util
+import conveyor.engines.processes.live as live
+live.physical_cores = lambda: 3
+
+def refuse():
+    raise FileNotFoundError(errno.ENOENT, "no usable folder")
+
+def going(items):
+    for number, item in enumerate(items):
+        if number == 3:
+            shutil.rmtree(util.get_temp_dir())
+            tempfile.gettempdir = refuse
+        yield item
+    tempfile.gettempdir = found
+
+def slow(item):
+    time.sleep(0.01)
+    return item
+
+def once(item):
+    if item == 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+found = tempfile.gettempdir
+results = (Feed() >> Processor(slow) % Auto(1, 8)).run(going(range(100)))
+print("widen", len(results), any("no wider" in one.reason for one in results.stats.widths["fork"]))
+try:
+    Processor(once).options(restarts=2).run(going(itertools.count()))
+except WorkerDied as error:
+    print("restart", error.stage, error.item, told(error, "SIGKILL", "started again", "TMPDIR"))
+tempfile.gettempdir = found
+print("later", Processor(abs).run([1]))
+""",
+    )
+    assert lines == ["widen 100 True", "restart once 20 []", "later [1]"]
 
 
 @pytest.mark.parametrize("before", ["", "Processor(abs).run([1])"], ids=["first", "later"])

@@ -23,6 +23,7 @@ from conveyor.engines.processes.own_ends import OwnEnds
 from conveyor.engines.processes.refused import SPARE, need_room, refused
 from conveyor.engines.processes.staff import End, Staff
 from conveyor.engines.processes.tally import Tally
+from conveyor.errors import ResourceError
 from conveyor.flow.scale import Decision
 from conveyor.plan.model import PARENT
 
@@ -121,7 +122,7 @@ class Branches:
             self._begin_change(decision)
         except TimeoutError:
             raise
-        except (OSError, MemoryError, EOFError) as error:
+        except (OSError, MemoryError, EOFError, ResourceError) as error:
             self._refuse(decision, error)
 
     def _begin_change(self, decision: Decision) -> None:
@@ -136,8 +137,7 @@ class Branches:
 
     def _refuse(self, decision: Decision, error: BaseException) -> None:
         """The system refuses what a wider fork needs: it stays as it is."""
-        (fork,) = (one for one in self._staff.plan.scaled if one.fork == decision.fork)
-        why = refused(f"{fork.fork} gets no wider", error)
+        why = refused(f"{decision.fork} gets no wider", error)
         log.warning("{}", why)
         self._load.refused(decision, monotonic(), str(why).partition("\n")[0])
 

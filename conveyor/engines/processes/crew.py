@@ -46,7 +46,7 @@ from conveyor.engines.processes.wire import unpack_error, unpack_letter
 from conveyor.engines.processes.worker import LOOK
 from conveyor.engines.tape import Tape
 from conveyor.engines.watch import Watch
-from conveyor.errors import ConveyorError, StageTimeout, WorkerDied
+from conveyor.errors import ConveyorError, ResourceError, StageTimeout, WorkerDied
 from conveyor.plan import Plan
 from conveyor.plan.model import PARENT
 
@@ -107,6 +107,8 @@ class Crew:
         self._failures = Failures()
         self._has_run = False
         self._error: ConveyorError | None = None
+        self._unwanted: ConveyorError | None = None
+        """Why the run under way is to end, where somebody wants that."""
         self._state: Literal["working", "finishing", "stopping"] = "working"
         self.load = LoadWatch(plan, cores)
         self.own = OwnEnds(self.staff, may_end=self._feed_may_end, told=self._feed_told)
@@ -173,12 +175,16 @@ class Crew:
 
     def fail(self, error: ConveyorError) -> None:
         """Let the run that is at work end with an error, within `SEEN_SECONDS`: from any thread."""
-        self._error = self._error or error
+        self._unwanted = error
+
+    def forgive(self) -> None:
+        """Forget that a run was to end, which had come to its end already."""
+        self._unwanted = None
 
     @property
     def has_failed(self) -> bool:
         """Whether its run can't go on."""
-        return self._error is not None
+        return (self._error or self._unwanted) is not None
 
     def outputs(self) -> Iterator[list[Any]]:
         """The outputs of the run, a frame at a time, as the consumer asks for them."""
@@ -237,6 +243,8 @@ class Crew:
             raise refused("the run can't go on", error) from error
         if self._error is not None:
             raise self._error
+        if self._unwanted is not None:
+            raise self._unwanted
         if self.watch is not None:
             self.watch.look()
         if self.stalls is not None:
@@ -374,7 +382,7 @@ class Crew:
                 self._replace(before)
             except TimeoutError:
                 raise
-            except (OSError, MemoryError, EOFError) as error:
+            except (OSError, MemoryError, EOFError, ResourceError) as error:
                 raise self.staff.kept.not_revived(before, error) from error
 
     def _replace(self, before: Hand) -> None:
@@ -422,7 +430,7 @@ class Crew:
                 self.staff.wait_for_all(GRACE)
         finally:
             self._end_now()
-            self._error = None  # which keeps all that it came through, and us with that
+            self._error = self._unwanted = None  # which keep all that they came through, and us
 
     def _end_now(self) -> None:
         self.staff.kill()

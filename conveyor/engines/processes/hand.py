@@ -126,8 +126,8 @@ class Hand:
             fds.append(os.dup(self._memory))
             if arena is not None:
                 fds.append(arena.handle())
+            self._control = MessageEnd(self._connection, self._receive, self._poller)
             undo.pop_all()
-        self._control = MessageEnd(self._connection, self._receive, self._poller)
         self.region, self._arena = orders.region, arena
         # Should it be gone already, its pidfd tells.
         self._control.send(orders, [*fds, *journals, *ends])

@@ -240,8 +240,10 @@ class Processes(Live[Any]):
             log.warning("a worker has died between two runs: all are started anew")
             self._break_off()
         self.start()
-        self.see_that_wanted()  # it may have been closed while it started
         crew = self._crew
+        if crew is not None:
+            crew.forgive()
+        self.see_that_wanted()  # it may have been closed while it started
         assert crew is not None
         crew.watch = self.watch
         pulled = self._pulled(items) if may_wait(items) else None
