@@ -24,7 +24,7 @@ RULES = {
     "zip": "a zip join closes replicated forks only",
     "types": "what a processor takes must accept what it is given",
 }
-"""Every rule by its code, as in ``ConstructionError.rule``."""
+"""Every rule by its code, as in ``ConstructionError.rule``; of ``"pipe"`` there is a warning."""
 
 
 @dataclass(frozen=True, slots=True)

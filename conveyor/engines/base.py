@@ -22,7 +22,7 @@ from conveyor.engines.stats import Stats, bare
 from conveyor.engines.traced import Traced
 from conveyor.engines.watch import View, Watch, length_of
 from conveyor.errors import UsageError
-from conveyor.graph import Graph, ProcessorNode
+from conveyor.graph import Graph
 
 Out_co = TypeVar("Out_co", covariant=True)
 T = TypeVar("T")
@@ -198,7 +198,7 @@ class Live(ABC, Generic[Out_co]):
             yield from outputs
 
     def _input(self, items: Iterable[Any] | None) -> Iterable[Any]:
-        start = self._start_node()
+        start = self.graph.start
         if start.kind == "source":
             if items is not None:
                 raise UsageError(f"the pipeline starts with {start.label}: run() takes no items")
@@ -306,10 +306,7 @@ class Live(ABC, Generic[Out_co]):
         def stats() -> Stats:
             return self._so_far(time.perf_counter() - self._started, self._given)
 
-        return Watch(view, stats, self._expression, length_of(items, self._start_node()))
-
-    def _start_node(self) -> ProcessorNode:
-        return next(node for node in self.graph.processors if node.kind != "processor")
+        return Watch(view, stats, self._expression, length_of(items, self.graph.start))
 
     @abstractmethod
     def start(self) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from conveyor.engines.figures import Figures
 
 
-_FIRST = struct.Struct("14Q")
+_FIRST = struct.Struct(f"{RETRIED + 1}Q")
 """Those counters that an account is made of, and some more."""
 
 

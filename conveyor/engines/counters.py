@@ -1,6 +1,6 @@
 """The counters of a worker, as they stand in memory that the parent reads too.
 
-A worker writes them with its :class:`~conveyor.engines.processes.recorder.Gauge`. They only grow,
+A worker writes them with its :class:`~conveyor.engines.processes.gauge.Gauge`. They only grow,
 so what a run was is the difference of two readings.
 """
 

@@ -52,7 +52,7 @@ def account(
         AccountError: items were lost or doubled, in an element or between two.
     """
     if entered is None:
-        start = next(node.id for node in graph.processors if node.kind != "processor")
+        start = graph.start.id
         entered = {start: measured.get(start, Account()).items_in}
     elements: dict[str, Account] = {}
     carried: dict[int, int] = {}

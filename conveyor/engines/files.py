@@ -7,6 +7,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from conveyor.engines.processes.vitals import umask
 from conveyor.errors import UsageError
 
 
@@ -36,7 +37,7 @@ def _replace(path: Path, data: bytes, mode: int | None) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o666 & ~_umask() if mode is None else mode)
+            os.fchmod(file.fileno(), _usual_mode() if mode is None else mode)
         Path(name).replace(path)
     except BaseException:
         with suppress(OSError):
@@ -44,12 +45,10 @@ def _replace(path: Path, data: bytes, mode: int | None) -> None:
         raise
 
 
-def _umask() -> int:
-    """What new files are not allowed. To ask for it is to set it, in all threads, hence this."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("Umask:"):
-            return int(line.split()[1], 8)
-    return 0o077
+def _usual_mode() -> int:
+    """The mode of a new file; where the system does not tell, it is for its owner alone."""
+    mask = umask()
+    return 0o600 if mask is None else 0o666 & ~mask
 
 
 def see_that_writable(path: Path, what: str) -> None:

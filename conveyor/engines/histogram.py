@@ -49,15 +49,13 @@ class Times:
         total: the place of the counter for the sum, in nanoseconds.
     """
 
-    FIELDS = BUCKETS + 1
-
     def __init__(
         self,
         counts: MutableSequence[int] | memoryview[int] | None = None,
         start: int = 0,
         total: int = BUCKETS,
     ) -> None:
-        self._counts = [0] * self.FIELDS if counts is None else counts
+        self._counts = [0] * (BUCKETS + 1) if counts is None else counts
         self._start = start
         self._total = total
 

@@ -198,7 +198,7 @@ class Inline(Live[Any]):
             self._trace()
         self._setups = {}
         yield from self._entering(items)
-        start = self._start_node()
+        start = self.graph.start
         (first,) = graph.out_edges[start.id]
         yield from self._finished(start, first)
         yield from self._end(first)
@@ -231,28 +231,19 @@ class Inline(Live[Any]):
             number: Lane(
                 name,
                 name,
-                sorted(numbers[sender] for sender in self._senders(name)),
+                sorted(numbers[sender] for sender in set(graph.senders(name))),
                 gathers=any(graph.edges[index].source in self._zips for index in entering),
             )
             for name, number in numbers.items()
             for entering in (graph.in_edges[name],)
         }
 
-    def _senders(self, node: str) -> set[str]:
-        """The processors from which items come to a node, past forks and joins."""
-        found: set[str] = set()
-        for index in self.graph.in_edges[node]:
-            source = self.graph.edges[index].source
-            is_stage = isinstance(self.graph.by_id[source], ProcessorNode)
-            found |= {source} if is_stage else self._senders(source)
-        return found
-
     def _traced(self) -> Traced:
         return Traced(self._lanes(), list(self._tapes.values()), has_pipes=False)
 
     def _entering(self, items: Iterable[Any]) -> Iterator[Any]:
         """Let the items in at the start of the graph, and give what comes out at its end."""
-        start = self._start_node()
+        start = self.graph.start
         (first,) = self.graph.out_edges[start.id]
         is_source = start.kind == "source"
         for item in self._generated(start.id) if is_source else self._fed_items(items):

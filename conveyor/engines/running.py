@@ -38,8 +38,7 @@ def so_far(
         placed: which workers shared a process.
     """
     accounts = _accounts(graph, measured, given)
-    start = next(node.id for node in graph.processors if node.kind != "processor")
-    total = total_account(accounts, accounts[start].items_in)
+    total = total_account(accounts, accounts[graph.start.id].items_in)
     return Stats(
         graph,
         accounts,

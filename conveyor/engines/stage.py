@@ -119,11 +119,8 @@ class Stage:
         """Whether items are so cheap that some of them stand for all; see `timed`."""
         self.items_in = self.items_out = self.filtered = self.added = 0
         self.skipped = self.dead = self.retried = 0
-        self.reset_account()
-
-    def reset_account(self) -> None:
-        """Begin a new account; the counts go on, since others read them while they grow."""
-        self._before: tuple[int, ...] = _counts(self)
+        self._before = _counts(self)
+        """What had been counted when the run began: others read the counts while they grow."""
 
     @property
     def account(self) -> Account:
@@ -169,7 +166,7 @@ class Stage:
             self.processor = self._make()
             for name, value in self._kept.items():
                 object.__setattr__(self.processor, name, value)
-        self.reset_account()
+        self._before = _counts(self)
         process = self.processor.process
         if self._gives is None:
             self._gives = _what_gives(process)

@@ -219,16 +219,13 @@ def unmarked(places: Places) -> Places:
     return places.places if isinstance(places, Marks) else places
 
 
-def timed(
-    tape: Tape, drawn: Iterator[Any], path: Callable[[], Path], *, items: int = 1
-) -> Iterator[Any]:
+def timed(tape: Tape, drawn: Iterator[Any], path: Callable[[], Path]) -> Iterator[Any]:
     """Draw outputs, and keep when they were made; what is done with each is not part of it.
 
     Args:
         tape: where that is kept.
         drawn: the outputs.
         path: tells of which item the next one is.
-        items: how many items that is.
     """
     given = 0
     while True:
@@ -239,7 +236,7 @@ def timed(
             ended = perf_counter_ns()
             # To see that nothing more comes takes no time, as a rule.
             if output is not _NOTHING or not given or ended - started >= SLOW:
-                tape.add("batch", started, ended, path(), items)
+                tape.add("batch", started, ended, path(), 1)
         if output is _NOTHING:
             return
         given += 1

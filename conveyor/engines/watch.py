@@ -57,10 +57,9 @@ class Watch:
         self._pace = Pace()
         self._due = monotonic() + view.period
 
-    def patience(self, most: float | None) -> float:
+    def patience(self, most: float) -> float:
         """Seconds until the next look, or less where something else comes before."""
-        wait = max(0.0, self._due - monotonic())
-        return wait if most is None else min(wait, most)
+        return min(most, max(0.0, self._due - monotonic()))
 
     def look(self) -> None:
         """Show how far the run has got, if it is time to."""
@@ -91,7 +90,7 @@ class Watch:
         )
 
     def _remaining(self, stats: Stats, recent: Mapping[str, Recent]) -> float | None:
-        start = next(node.id for node in stats.graph.processors if node.kind != "processor")
+        start = stats.graph.start.id
         if self._length is None or not recent[start].rate:
             return None
         return max(0.0, (self._length - stats.total.items_in) / recent[start].rate)

@@ -124,8 +124,6 @@ class Suspects:
     def __init__(self) -> None:
         self.entry: Entry | None = None
         self._deaths: list[range] = []
-        self.condemned: set[int] = set()
-        """The items of that frame that are not tried again."""
 
     def add(self, entry: Entry, items: range, *, attempts: int) -> int | None:
         """A worker died with one of these items of a frame in work.
@@ -140,11 +138,10 @@ class Suspects:
         """
         if entry != self.entry:
             self.entry = entry
-            self._deaths, self.condemned = [], set()
+            self._deaths = []
         self._deaths.append(items)
         if len(items) != 1 or self.deaths(items[0]) < attempts:
             return None
-        self.condemned.add(items[0])
         return items[0]
 
     def deaths(self, item: int) -> int:

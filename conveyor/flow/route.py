@@ -294,7 +294,7 @@ def _to_all(branches: Sequence[Route], frame: Frame) -> list[tuple[Route, Frame]
 def _balanced(fork: Balance, frame: Frame, branch: int) -> list[tuple[Route, Frame]]:
     frame = _entered(fork, frame, traced=False)
     if frame.end:
-        # The end carries no items when it is sent (see `Worker`), so nothing is doubled.
+        # It carries no items here (see `WayOutEnd.takes_end_along`), so nothing is doubled.
         return _to_all([fork.branches[n] for n in sorted(fork.taking + fork.leaving)], frame)
     fork.items[branch] += frame.count
     leaving = _ending(fork, frame)

@@ -23,6 +23,7 @@ from conveyor.graph.model import (
     ProcessorNode,
     Settings,
     StageKind,
+    is_count,
 )
 
 T = TypeVar("T")
@@ -67,10 +68,6 @@ class _Kind:
     fits: Callable[[object], bool]
 
 
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _or_none(kind: _Kind) -> _Kind:
     return _Kind(f"{kind.words} or null", lambda value: value is None or kind.fits(value))
 
@@ -81,8 +78,8 @@ def _one_of(literal: object) -> _Kind:
 
 
 _STRING = _Kind("a string", lambda value: isinstance(value, str))
-_INT = _Kind("a whole number", _is_int)
-_NUMBER = _Kind("a number", lambda value: _is_int(value) or isinstance(value, float))
+_INT = _Kind("a whole number", is_count)
+_NUMBER = _Kind("a number", lambda value: is_count(value) or isinstance(value, float))
 _OBJECT = _Kind("an object", lambda value: isinstance(value, dict))
 _LIST = _Kind("a list", lambda value: isinstance(value, list))
 

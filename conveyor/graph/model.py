@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
@@ -212,6 +212,20 @@ class Graph:
     def processors(self) -> tuple[ProcessorNode, ...]:
         """The processor nodes, in the order of the expression."""
         return tuple(node for node in self.nodes if isinstance(node, ProcessorNode))
+
+    @cached_property
+    def start(self) -> ProcessorNode:
+        """The feed or the source that starts it, where it is sound."""
+        return next(node for node in self.processors if node.kind != "processor")
+
+    def senders(self, node: str) -> Iterator[str]:
+        """The processors from which items come to a node, past forks and joins."""
+        for index in self.in_edges[node]:
+            source = self.edges[index].source
+            if isinstance(self.by_id[source], ProcessorNode):
+                yield source
+            else:
+                yield from self.senders(source)
 
     def check(self) -> Graph:
         """Return this graph if it is sound.

@@ -144,7 +144,7 @@ class _Tree:
         self._closes = check(graph).closes
 
     def lines(self) -> list[str]:
-        start = next(node for node in self._graph.processors if node.kind != "processor")
+        start = self._graph.start
         block, _ = self._chain(self._graph.out_edges[start.id][0], [self._line(start)])
         return [str(line) for line in block]
 

@@ -201,10 +201,9 @@ class _Drawing:
         yield "</svg>"
 
     def _title(self) -> str:
-        start = next(node for node in self._graph.processors if node.kind != "processor")
         count = len(self._graph.processors)
         processors = "1 processor" if count == 1 else f"{count} processors"
-        return f"A pipeline that starts with {_clean(start.label)}: {processors}"
+        return f"A pipeline that starts with {_clean(self._graph.start.label)}: {processors}"
 
     def _line(self, line: Line) -> Iterator[str]:
         edge, figure = line.edge, self._edges.get(line.index)

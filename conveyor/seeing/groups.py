@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -73,7 +73,7 @@ def _group(stats: Stats, members: Sequence[str]) -> Group:
         fork=fork,
         width=history[-1].width if history else max(1, workers),
         figures=total_of(elements),
-        senders=frozenset(sender for name in members for sender in _senders(graph, name)),
+        senders=frozenset(sender for name in members for sender in graph.senders(name)),
     )
 
 
@@ -120,13 +120,3 @@ def _auto(graph: Graph, name: str) -> str:
         if isinstance(node, ForkNode) and node.auto is not None:
             return fork
     return ""
-
-
-def _senders(graph: Graph, name: str) -> Iterator[str]:
-    """The processors that send to a node."""
-    for index in graph.in_edges[name]:
-        source = graph.edges[index].source
-        if isinstance(graph.by_id[source], ProcessorNode):
-            yield source
-        else:
-            yield from _senders(graph, source)

@@ -10,11 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from conveyor import ConstructionError, ConveyorError
-
-CODES = {
-    *("element-type", "start", "source-first", "pipe", "fork-width", "mixed-fork"),
-    *("join", "zip", "types"),
-}
+from conveyor.dsl.rules import RULES
 
 
 def refused(write: Callable[[], object], rule: str | None = None) -> SimpleNamespace:
@@ -24,7 +20,7 @@ def refused(write: Callable[[], object], rule: str | None = None) -> SimpleNames
     error = caught.value
     assert isinstance(error, (ConveyorError, TypeError))
     message = str(error)
-    assert set(error.rules) <= CODES
+    assert set(error.rules) <= RULES.keys()
     assert error.rule == error.rules[0]
     assert rule is None or error.rule == rule, message
     code = write.__code__

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from conveyor import AUTO, Auto, Feed, Join, Pipe, Processor, Source, WorkerDied
-from conveyor.engines.processes import live
+from conveyor.engines.processes import planning
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def cores(monkeypatch):
     """Sets the number of cores that the engine sees; the workers here sleep rather than work."""
 
     def there_are(number):
-        monkeypatch.setattr(live, "physical_cores", lambda: number)
+        monkeypatch.setattr(planning, "physical_cores", lambda: number)
 
     return there_are
 

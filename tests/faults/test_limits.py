@@ -64,8 +64,8 @@ def test_where_the_caller_has_no_descriptor_left_the_run_goes_on_or_says_so(tmp_
         tmp_path,
         """
 from loguru import logger
-import conveyor.engines.processes.live as live
-live.physical_cores = lambda: 3
+import conveyor.engines.processes.planning as planning
+planning.physical_cores = lambda: 3
 
 def once(number):
     if number == 50 and not os.path.exists("died"):
@@ -131,8 +131,8 @@ def test_where_a_worker_has_no_descriptor_left_the_run_says_so(tmp_path):
     lines = limited(
         tmp_path,
         """
-import conveyor.engines.processes.live as live
-live.physical_cores = lambda: 3
+import conveyor.engines.processes.planning as planning
+planning.physical_cores = lambda: 3
 
 # The server from which workers come has few; the caller gets more when it needs them.
 before = min(4096, before[1]), before[1]
@@ -345,8 +345,8 @@ def test_where_the_folder_for_sockets_is_gone_the_run_goes_on_or_says_so(tmp_pat
         """
 import shutil, tempfile
 from multiprocessing import util
-import conveyor.engines.processes.live as live
-live.physical_cores = lambda: 3
+import conveyor.engines.processes.planning as planning
+planning.physical_cores = lambda: 3
 
 def refuse():
     raise FileNotFoundError(errno.ENOENT, "no usable folder")

@@ -36,7 +36,7 @@ class Recording(Protocol):
 
     @property
     def fields(self) -> Any:
-        """Counters; places 0 and 1 say which item is in work, see `Stage.batch`."""
+        """Counters; places 0 and 1 say which item is in work, see `Batch.at`."""
 
     def gauge(self, worker: int) -> Gauge:
         """The gauge of a worker of this process."""

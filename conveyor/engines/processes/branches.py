@@ -176,9 +176,8 @@ class Branches:
             raise
         except OSError as error:
             self._change = None
-            self._staff.dismiss(
-                change.hands, [end for ends in change.ends.values() for end in ends]
-            )
+            laid = [end.connection for ends in change.ends.values() for end in ends]
+            self._staff.dismiss(change.hands, laid)
             self._refuse(change.decision, error)
             return
         for number, ends in change.ends.items():

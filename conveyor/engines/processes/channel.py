@@ -6,13 +6,12 @@ A channel is a ``multiprocessing.Pipe``. Frames go down, credits come up.
 from __future__ import annotations
 
 import os
-import select
 from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from conveyor.engines.processes.descriptors import read_now
+from conveyor.engines.processes.descriptors import is_readable, read_now
 from conveyor.engines.processes.frames import CREDIT, HEADER, frame_head, frame_of
 from conveyor.engines.processes.poller import Poller
 from conveyor.flow.batch import Frame
@@ -54,7 +53,7 @@ class _Writer:
         """Write at once what is small; return what did not fit."""
         try:
             written = os.write(self._fd, data)
-        except (BlockingIOError, InterruptedError):
+        except BlockingIOError:
             return data
         except TimeoutError:
             raise
@@ -208,9 +207,7 @@ class FrameReceiver(_PipeEnd):
 
     def drain(self) -> None:
         """Take in all that has come, for the other side is gone, and close the pipe."""
-        poll = select.poll()
-        poll.register(self.fd, select.POLLIN)
-        while not self.is_closed and poll.poll(0):
+        while not self.is_closed and is_readable(self.fd, 0):
             self.on_readable()
         self.close()
 

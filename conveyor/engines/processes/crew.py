@@ -59,7 +59,7 @@ HEARD = 100
 GRACE = 0.5
 """Seconds that a worker has to clear up when a run is broken off; then it is killed."""
 
-LOOK_SECONDS = 0.1
+OVERDUE_LOOK_SECONDS = 0.1
 """Seconds from one look for items that are overdue to the next."""
 
 GOODBYE_GRACE = 5.0
@@ -262,7 +262,7 @@ class Crew:
         now = monotonic()
         patience = min(SEEN_SECONDS, self.tally.patience(now))
         if self.staff.kept.dead or any(self._timed()):
-            patience = min(patience, LOOK_SECONDS)
+            patience = min(patience, OVERDUE_LOOK_SECONDS)
         if self.stalls is not None:
             patience = min(patience, self.stalls.patience(now))
         for until in (self.branches.patience(now), self.mover.patience(now)):

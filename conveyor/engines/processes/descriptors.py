@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -32,3 +33,10 @@ def fill_standard_streams() -> None:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+
+
+def is_readable(fd: int, seconds: float | None) -> bool:
+    """Whether something can be read, or a process has ended (of a pidfd); waits up to so long."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else max(0, seconds * 1000)))

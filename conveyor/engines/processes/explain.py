@@ -5,28 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from conveyor.engines.processes.cores import physical_cores
-from conveyor.engines.processes.knowledge import settled
+from conveyor.engines.processes.planning import planned
 from conveyor.engines.processes.shipping import by_value, ship
 from conveyor.errors import NotPicklable
-from conveyor.graph import ForkNode, Graph
+from conveyor.graph import Graph
 from conveyor.plan import Plan
 from conveyor.plan.explain import Asked, Explanation, rules
-from conveyor.plan.make import make
 from conveyor.plan.model import PARENT
 
 
 def explanation(graph: Graph, *, ordered: bool, processes: int | None) -> Explanation:
     """What this engine would start for a checked graph."""
-    is_auto = any(isinstance(node, ForkNode) and node.auto for node in graph.nodes)
-    asked = Asked(ordered, processes, physical_cores() if is_auto else 1)
-    plan = make(
-        graph,
-        ordered=ordered,
-        processes=processes,
-        cores=asked.cores,
-        settled=settled(graph),
-    )
+    plan, cores = planned(graph, ordered=ordered, processes=processes)
+    asked = Asked(ordered, processes, cores)
     return Explanation(plan, tuple(rules(graph, plan, asked)), dict(_travels(plan)))
 
 

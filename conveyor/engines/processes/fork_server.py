@@ -7,7 +7,6 @@ preloaded. Ours preloads only the worker, and the installed packages that proces
 from __future__ import annotations
 
 import os
-import select
 import signal
 import sys
 import tempfile
@@ -19,11 +18,12 @@ from multiprocessing.forkserver import ForkServer
 from pathlib import Path
 from typing import Any
 
-from conveyor.engines.processes.descriptors import fill_standard_streams
+from conveyor.engines.processes.descriptors import fill_standard_streams, is_readable
 from conveyor.engines.processes.imports import MODULES
 from conveyor.engines.processes.refused import no_folder, refused
 
-_PRELOAD = ["conveyor.engines.processes.preload"]
+PRELOAD = "conveyor.engines.processes.preload"
+"""The module that only the fork server imports; its workers have it from there."""
 
 
 class _Server(ForkServer):
@@ -136,7 +136,7 @@ def fork_server() -> ForkServer:
         server = _servers.get(os.getpid())
         if server is None:
             server = _Server()
-            server.set_forkserver_preload(_PRELOAD)
+            server.set_forkserver_preload([PRELOAD])
             _servers[os.getpid()] = server
         return server
 
@@ -263,10 +263,3 @@ def _is_reaped(pid: int) -> bool:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:  # it is no child of this process, which was forked
         return True
-
-
-def is_readable(fd: int, seconds: float | None) -> bool:
-    """Whether something can be read, or a process has ended (of a pidfd); waits up to so long."""
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(None if seconds is None else max(0, seconds * 1000)))

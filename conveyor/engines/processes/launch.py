@@ -20,12 +20,11 @@ from multiprocessing.popen_forkserver import Popen
 from pathlib import Path
 from typing import Any
 
-from conveyor.engines.processes.descriptors import close_all
+from conveyor.engines.processes.descriptors import close_all, is_readable
 from conveyor.engines.processes.fork_server import (
     DEATH,
     bury,
     fork_server,
-    is_readable,
     see_to_a_spec,
     wait_for,
 )
@@ -130,7 +129,6 @@ class WorkerProcess:
     def __init__(
         self, target: Callable[[Connection], None], name: str, control: Connection
     ) -> None:
-        self.name = name
         # Python asserts that a daemon has no children; the flag is not inherited this way,
         # so that a processor may run a pipeline of its own.
         self._process = _Process(target=target, args=(control,), name=name, daemon=False)

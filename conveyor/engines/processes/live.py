@@ -19,11 +19,11 @@ from conveyor.engines.counted import Counted, measured_by
 from conveyor.engines.ended import account
 from conveyor.engines.letters import Failures
 from conveyor.engines.processes.accounts import Accounts
-from conveyor.engines.processes.cores import physical_cores
 from conveyor.engines.processes.crew import Crew
+from conveyor.engines.processes.fork_server import PRELOAD
 from conveyor.engines.processes.interrupts import interrupts_held
-from conveyor.engines.processes.knowledge import settled
 from conveyor.engines.processes.look import remember
+from conveyor.engines.processes.planning import planned
 from conveyor.engines.processes.refused import refused
 from conveyor.engines.processes.stall import StallWatch
 from conveyor.engines.pulling import Pulled, may_wait
@@ -33,9 +33,8 @@ from conveyor.engines.stats import Placed, Stats, Width
 from conveyor.engines.tape import Tape
 from conveyor.engines.traced import Lane, Traced
 from conveyor.errors import ResourceError, UsageError
-from conveyor.graph import ForkNode, Graph
+from conveyor.graph import Graph
 from conveyor.plan import Plan
-from conveyor.plan.make import make
 
 
 def _end(live: weakref.ref[Processes]) -> None:
@@ -55,8 +54,8 @@ def _refuse_at_import() -> None:
     Raises:
         UsageError: it does.
     """
-    if "conveyor.engines.processes.preload" not in sys.modules:
-        return  # the fork server imports that, and workers have it from there
+    if PRELOAD not in sys.modules:
+        return
     frame = sys._getframe()
     while (above := frame.f_back) is not None:
         if above.f_code.co_name == "_call_with_frames_removed":  # of importlib
@@ -117,15 +116,7 @@ class Processes(Live[Any]):
     ) -> None:
         super().__init__(graph)
         self._stalled = stalled
-        is_auto = any(isinstance(node, ForkNode) and node.auto for node in graph.nodes)
-        self._cores = physical_cores() if is_auto else 1
-        self.plan = make(
-            graph,
-            ordered=ordered,
-            processes=processes,
-            cores=self._cores,
-            settled=settled(graph),
-        )
+        self.plan, self._cores = planned(graph, ordered=ordered, processes=processes)
         self._warm = warm
         self._crew: Crew | None = None
         self._accounts = Accounts()

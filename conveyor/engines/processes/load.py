@@ -102,7 +102,7 @@ class LoadWatch:
         """The system refuses the workers of a decision: no fork gets wider in this run."""
         self._is_refused = True
         width = Width(now - self._began, self._widths[decision.fork].width, why)
-        self.widths.setdefault(decision.fork, []).append(width)
+        self.widths[decision.fork].append(width)
 
     def _look(self, now: float, readings: Mapping[int, Reading]) -> None:
         self._looked, self._before = now, readings
@@ -135,7 +135,7 @@ class LoadWatch:
         self._widths[decision.fork] = decision._replace(reason=KEPT)
         self._look(now, readings)
         width = Width(now - self._began, decision.width, decision.reason)
-        self.widths.setdefault(decision.fork, []).append(width)
+        self.widths[decision.fork].append(width)
 
 
 class _Share(NamedTuple):

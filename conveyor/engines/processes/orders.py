@@ -44,7 +44,7 @@ class Orders(NamedTuple):
         recursion: how deep calls may go in the parent.
         region: the number of its region in the arena for large items; None where there is none.
         blame: for workers in which items were in work when one of them died, which are not to be
-            tried again, and why, see :data:`Blame`; pickled by :func:`pack_error`.
+            tried again, and why, see :data:`PackedBlame`.
         logged: what the caller logs with ``logging``; None where that is left to the worker.
         levels: the levels of loguru that the caller has; None where it has not imported that.
     """

@@ -26,8 +26,8 @@ from conveyor.engines.processes.imports import MODULES
 __all__ = ["worker"]
 
 stop.ignore_interrupts()
-# It was blocked up to now, see `launch`, and what comes of that goes to nobody. What the caller has
-# blocked was for a thread of its own.
+# It was blocked up to now, see `fork_server`, and what comes of that goes to nobody. What else the
+# caller has blocked was for a thread of its own.
 signal.pthread_sigmask(signal.SIG_SETMASK, ())
 # Some packages start threads when they are imported, numpy's linear algebra for one. They see to
 # it themselves that a process may be forked then.

@@ -13,6 +13,7 @@ from collections.abc import Sequence, Sized
 from time import perf_counter_ns
 from typing import Any
 
+from conveyor.engines.limit import DEADLINE
 from conveyor.engines.processes.gauge import GAUGE, Gauge
 from conveyor.engines.processes.large import Parcel
 from conveyor.engines.processes.noted import Noter
@@ -24,16 +25,16 @@ _HEAD = 16 * 8
 
 _ROOM = 256 << 10
 
-# Fields of the head: the index of the item; how many items from there on it may be one of; when
-# it is overdue, in nanoseconds, or 0 where it never is; the number of the worker, plus 1, or 0
-# where nothing is in work; the number of items in the batch; the bytes of its payload, or 0 where
-# it had no room; the items that a source has made in this run; whether the run is traced, which
-# the parent writes before the run begins; how many items of the batch were done before, which the
-# index does not count; the link that it came by, and its position there; whether the worker
+# Fields of the head: the index of the item; how many items from there on it may be one of; when it
+# is overdue, in nanoseconds, or 0 where it never is, see `DEADLINE`; the number of the worker, plus
+# 1, or 0 where nothing is in work; the number of items in the batch; the bytes of its payload, or 0
+# where it had no room; the items that a source has made in this run; whether the run is traced,
+# which the parent writes before the run begins; how many items of the batch were done before, which
+# the index does not count; the link that it came by, and its position there; whether the worker
 # answers when it is asked for its stacks; the number of the worker that loads a batch, plus 1, and
 # the items of that, or 0 where none does; the index of the item that is being loaded, plus 1, or 0
 # where that is not known.
-_INDEX, _SPAN, _DEADLINE, _WORKER, _COUNT, _BYTES, _MADE, _TRACED = range(8)
+_INDEX, _SPAN, _, _WORKER, _COUNT, _BYTES, _MADE, _TRACED = range(8)
 _FIRST, _LINK, _POSITION, _LISTENS, _LOADER, _LOADING = range(8, 14)
 
 _WORKERS = 32
@@ -71,7 +72,7 @@ class Recorder:
             os.close(fd)
         self._view = memoryview(self._map)
         self.fields = self._view[:_HEAD].cast("Q")
-        """Shared counters; places 0 and 1 say which item is in work, see `Stage.batch`."""
+        """Shared counters; places 0 and 1 say which item is in work, see `Batch.at`."""
         behind = _HEAD + GAUGE * len(workers)
         self._gauges = {
             worker: Gauge(self._view[start : start + GAUGE].cast("Q"))
@@ -168,7 +169,7 @@ class Recorder:
 
     def is_overdue(self, grace: float) -> bool:
         """Whether what is in work is overdue, by more than so many seconds."""
-        deadline = self.fields[_DEADLINE]
+        deadline = self.fields[DEADLINE]
         return bool(deadline) and perf_counter_ns() > deadline + grace * 1e9
 
     @property
@@ -234,7 +235,7 @@ class Recorder:
 
     def forget(self) -> None:
         """Let nothing be in work: who had that is gone."""
-        self.fields[_WORKER] = self.fields[_DEADLINE] = self.fields[_LISTENS] = 0
+        self.fields[_WORKER] = self.fields[DEADLINE] = self.fields[_LISTENS] = 0
         self.loaded()
 
     @property

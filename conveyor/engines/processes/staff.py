@@ -214,15 +214,12 @@ class Staff:
         try:
             return hands, self.equip(hands, slots, channels)
         except BaseException:
-            self._dismiss(hands, self._ends - before)
+            self.dismiss(hands, self._ends - before)
             raise
 
-    def dismiss(self, hands: Collection[Hand], ends: Collection[End] = ()) -> None:
-        """End processes that nobody has been joined to yet, and close what was laid for them."""
-        self._dismiss(hands, [end.connection for end in ends])
-
     @interrupts_held()
-    def _dismiss(self, hands: Collection[Hand], connections: Collection[Connection]) -> None:
+    def dismiss(self, hands: Collection[Hand], connections: Collection[Connection] = ()) -> None:
+        """End processes that nobody has been joined to yet, and close what was laid for them."""
         for hand in hands:
             hand.process.kill()
             hand.process.wait(None)

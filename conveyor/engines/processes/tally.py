@@ -113,7 +113,10 @@ class Tally:
         self._meters.inherit(hand, before)
 
     def move(self, moves: Collection[int]) -> None:
-        """Some workers are about to be in other processes, where they begin to count anew."""
+        """Some workers are in other processes now, where they begin to count anew.
+
+        Their hands do not know it yet: what they counted before is read for the last time.
+        """
         self.sample(monotonic())
         for hand in self._staff.hands.values():
             for number in moves:

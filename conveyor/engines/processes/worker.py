@@ -497,7 +497,7 @@ class _Worker:
                 orders.window,
                 stage=stage,
                 gauge=self._recorder.gauge(number),
-                may_end=self._may_end if orders.plan.scaled else _always,
+                may_end=self._may_end,
                 told=self._told,
                 made=self._made,
                 tape=partial(self._recorder.tape, number),
@@ -532,8 +532,14 @@ class _Worker:
         self._say(DROPPED, pack_error(error), packed, self._recorder.key)
 
     def _may_end(self) -> bool:
-        """Ask the parent, once all has come out, whether the end may come, and tell if so."""
+        """Whether the end may come: where forks follow the load, the parent is asked.
+
+        Once all has come out, for then nothing is in forks that are about to change.
+        """
+        assert self._orders is not None
         assert self._source is not None
+        if not self._orders.plan.scaled:
+            return True
         if not self._has_asked and self._source.window.is_idle:
             self._has_asked = True
             self._say(AT_END)
@@ -551,10 +557,6 @@ class _Worker:
             end = channels[channel].source if is_upper else channels[channel].target
             connect = connect_upper if is_upper else connect_lower
             connect(self._actors[end], channel, connection, log, self._poller)
-
-
-def _always() -> bool:
-    return True
 
 
 def _unpacked(blame: PackedBlame) -> Blame:
