@@ -13,7 +13,7 @@ NO_ITEM = object()
 
 _PACKAGE_FILES = __file__.rsplit("engines", 1)[0]
 
-_BYTES_SHOWN = 60
+_BYTES_SHOWN, _SHOWN = 60, 500
 _short = Repr()
 _short.maxstring = _short.maxother = 120
 _short.maxlist = _short.maxtuple = _short.maxdict = _short.maxset = 6
@@ -26,7 +26,7 @@ def short(item: Any) -> str:
     try:
         if isinstance(item, _BYTES) and len(item) > _BYTES_SHOWN:
             return f"{bytes(item[:_BYTES_SHOWN])!r}... ({len(item)} bytes)"
-        return _short.repr(item).replace("\n", " ")
+        return _cut(_short.repr(item).replace("\n", " "), _SHOWN)
     except BaseException:
         return f"<{type(item).__name__} whose repr fails>"
 
