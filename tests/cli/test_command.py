@@ -644,6 +644,17 @@ def test_check_finds_what_can_not_travel(folder):
     assert "the processor of stage 'locked' can't be sent to its worker: self.lock" in error
 
 
+def test_check_finds_what_can_not_be_loaded(folder):
+    (folder / "unfit.py").write_text(
+        "from conveyor import *\nclass Unfit(Processor):\n"
+        "    def process(self, line): return line\n"
+        "    def __reduce__(self): return int, ('no number',)\nunfit = Unfit()\n"
+    )
+    error = told(conveyor(folder, "check", "unfit.py:unfit"), 1)
+
+    assert "stage 'unfit' can't be sent to its worker: loading it: ValueError" in error
+
+
 def test_draw_writes_a_picture_or_prints_it(folder):
     written = conveyor(folder, "draw", "lines.py:shout", "--output", "shout.svg")
     printed = conveyor(folder, "draw", "lines.py:shout", "--format", "mmd")

@@ -167,11 +167,21 @@ def test_a_worker_that_dies_before_the_first_run_is_not_started_again(tmp_path):
 
 
 @pytest.mark.parametrize("where", ["setup", "finish", "teardown"])
-def test_a_worker_that_dies_outside_of_an_item_is_named(where):
+@pytest.mark.parametrize("processes", [None, 2, 1])
+def test_a_worker_that_dies_outside_of_an_item_is_named(where, processes):
     fatal = type("Fatal", (Processor,), {"process": lambda s, i: i, where: lambda s: kill()})
-    with pytest.raises(WorkerDied) as caught:
-        (Feed() >> Processor(abs) >> fatal()).run([1])
-    assert (caught.value.stage, caught.value.item) == ("fatal", None)
+    for pipeline in (fatal() >> Last() >> Last(), Last() >> fatal() >> Last(), Last() >> fatal()):
+        with pytest.raises(WorkerDied) as caught:
+            pipeline.run([1], processes=processes)
+        assert (caught.value.stage, caught.value.item) == ("fatal", None)
+
+
+class Last(Processor):
+    def process(self, item):
+        return item
+
+    def finish(self):
+        yield from range(2)
 
 
 def test_a_source_that_dies_is_named():

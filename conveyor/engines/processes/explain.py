@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from conveyor.engines.processes.planning import planned
-from conveyor.engines.processes.shipping import by_value, ship
+from conveyor.engines.processes.shipping import by_value, ship, unship
 from conveyor.errors import NotPicklable
 from conveyor.graph import Graph
 from conveyor.plan import Plan
@@ -22,13 +22,15 @@ def explanation(graph: Graph, *, ordered: bool, processes: int | None) -> Explan
 
 
 def check_travel(graph: Graph) -> None:
-    """See that every processor can be sent to a worker.
+    """See that every processor can be sent to a worker, and loaded from what is sent.
 
     Raises:
         NotPicklable: the first that can't.
     """
     there = [node for node in graph.processors if node.kind != "feed"]
-    ship({number: (node.id, node.processor) for number, node in enumerate(there)})
+    shipped, _ = ship({number: (node.id, node.processor) for number, node in enumerate(there)})
+    for number, data in shipped.items():
+        unship(there[number].id, data)
 
 
 def _travels(plan: Plan) -> Iterator[tuple[str, str]]:

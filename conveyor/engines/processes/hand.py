@@ -209,7 +209,8 @@ class Hand:
             return self._in_loading(*self.recorder.unloaded)
         number = self.recorder.worker
         if number is None:
-            return self.stages[0], None
+            turn = self.recorder.turn  # of one that has left, perhaps, or of none yet
+            return self.stages[self.workers.index(turn) if turn in self.workers else 0], None
         name = self.stages[self.workers.index(number)]
         places, count = self.recorder.place
         kept, many = self.recorder.payload, len(places)

@@ -33,9 +33,9 @@ _ROOM = 256 << 10
 # the index does not count; the link that it came by, and its position there; whether the worker
 # answers when it is asked for its stacks; the number of the worker that loads a batch, plus 1, and
 # the items of that, or 0 where none does; the index of the item that is being loaded, plus 1, or 0
-# where that is not known.
+# where that is not known; the worker whose turn it is.
 _INDEX, _SPAN, _, _WORKER, _COUNT, _BYTES, _MADE, _TRACED = range(8)
-_FIRST, _LINK, _POSITION, _LISTENS, _LOADER, _LOADING = range(8, 14)
+_FIRST, _LINK, _POSITION, _LISTENS, _LOADER, _LOADING, _TURN = range(8, 15)
 
 _WORKERS = 32
 """Bits of the field that says which worker loads a batch; the ones above say how many items."""
@@ -189,6 +189,15 @@ class Recorder:
     @listens.setter
     def listens(self, listens: bool) -> None:
         self.fields[_LISTENS] = listens
+
+    @property
+    def turn(self) -> int:
+        """The worker whose turn it is, or was last: to set up, to work or to clear up."""
+        return int(self.fields[_TURN])
+
+    @turn.setter
+    def turn(self, worker: int) -> None:
+        self.fields[_TURN] = worker
 
     @property
     def pulse(self) -> bytes:

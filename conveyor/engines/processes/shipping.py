@@ -103,6 +103,23 @@ def _shipped(
     return stream.getvalue(), shipper
 
 
+def unship(stage: str, data: bytes) -> Processor[Any, Any]:
+    """The processor that :func:`ship` pickled, as it was built.
+
+    Raises:
+        NotPicklable: it can't be loaded.
+    """
+    try:
+        processor: Processor[Any, Any] = loads(data)
+    except Exception as error:
+        hint = (
+            "it was pickled, but what it was pickled as can't be loaded: look for __reduce__ and "
+            "__setstate__, and for exceptions that take more arguments than they keep"
+        )
+        raise NotPicklable(stage, None, "loading it", reason(error), hint) from error
+    return processor
+
+
 def share(classes: frozenset[type]) -> bytes:
     """Pickle the classes of ``__main__`` that all workers of a pipeline are to have."""
     return dumps_by_value(list(classes))

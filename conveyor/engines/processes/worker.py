@@ -60,12 +60,12 @@ from conveyor.engines.processes.orders import (
     Orders,
 )
 from conveyor.engines.processes.output import redirect
-from conveyor.engines.processes.pickling import loads, refuse_connections
+from conveyor.engines.processes.pickling import refuse_connections
 from conveyor.engines.processes.poller import Poller
 from conveyor.engines.processes.recorder import Recorder
 from conveyor.engines.processes.refused import refused
 from conveyor.engines.processes.restartable import Blame, PackedBlame, RestartableActor
-from conveyor.engines.processes.shipping import take_shared
+from conveyor.engines.processes.shipping import take_shared, unship
 from conveyor.engines.processes.source import SourceActor
 from conveyor.engines.processes.stacks import listen
 from conveyor.engines.processes.stop import Stopped, StopSignal, ignore_interrupts
@@ -73,7 +73,6 @@ from conveyor.engines.processes.way_out import Coroutine
 from conveyor.engines.processes.wire import pack_error, pack_letter, unpack_error
 from conveyor.engines.stage import Stage
 from conveyor.engines.tape import Span
-from conveyor.engines.telling import NO_ITEM, stage_error
 from conveyor.errors import ConveyorError
 from conveyor.flow.credit import Credit
 
@@ -164,8 +163,7 @@ class _Worker:
         self._known: dict[int, Knowledge] = {}
         """Where workers may have to change their processes: what they knew at first."""
         self._actors: dict[int, StageActor | SourceActor] = {}
-        self._coroutines: list[Coroutine] = []
-        self._stages: list[Stage] = []
+        self._coroutines: list[tuple[int, Coroutine]] = []
         self._memory: Memory | None = None
         self._take_off: list[Callable[[], None]] = []
         """Take off what modules have set up to log, when processors are there; before `setup`."""
@@ -234,9 +232,9 @@ class _Worker:
 
     def _become_copy(self) -> None:
         self._is_copy = True
-        for stage in self._stages:
-            stage.passes = BaseException
         for actor in self._actors.values():
+            if actor.stage is not None:
+                actor.stage.passes = BaseException
             actor.way_out.ends = dict.fromkeys(actor.way_out.ends, EndOfCopy())
             for leaf in actor.way_out.outlet.leaves:
                 leaf.credit = Credit()  # so that it does not wait for any
@@ -312,7 +310,8 @@ class _Worker:
             progress = False
             if self._source is not None:
                 self._attend(self._source)
-            for coroutine in self._coroutines:
+            for number, coroutine in self._coroutines:
+                self._recorder.turn = number
                 progress |= next(coroutine)
             steps += 1
             if not progress or self._poller.blocked or steps % LOOK == 0:
@@ -324,6 +323,7 @@ class _Worker:
         """Begin a run, or tell that it is held, if the parent wants that."""
         if self._go:
             self._go = self._has_asked = self._end_now = False
+            self._recorder.turn = 0
             source.begin(None)
             source.window.is_held = self._is_asked_to_hold
         if self._is_asked_to_hold and source.window.is_idle and source.is_running:
@@ -345,8 +345,11 @@ class _Worker:
 
     def _clear_up(self, *, failed: bool) -> None:
         """Close generators of the user's code that are under way, then tear down."""
-        steps = [actor.leave_off for actor in self._actors.values()]
-        for step in [*steps, *(stage.teardown for stage in self._stages)]:
+        actors = sorted(self._actors.items())
+        steps = [(number, actor.leave_off) for number, actor in actors[::-1]]
+        steps += [(number, actor.stage.teardown) for number, actor in actors if actor.stage]
+        for number, step in steps:
+            self._recorder.turn = number
             try:
                 step()
             except ConveyorError as error:
@@ -387,7 +390,7 @@ class _Worker:
                 actor.meter = WorkMeter(self._recorder.gauge(number))
         # Downstream first: what is furthest on its way leaves room for the rest.
         self._actors = dict(sorted(self._actors.items(), reverse=True))
-        self._coroutines = [actor.coroutine for actor in self._actors.values()]
+        self._coroutines = [(number, actor.coroutine) for number, actor in self._actors.items()]
         for actor in self._actors.values():
             actor.shares = len(self._actors) > 1
 
@@ -406,6 +409,7 @@ class _Worker:
         actor = self._actors[number]
         if actor.stage is None:
             return
+        self._recorder.turn = number
         started = perf_counter_ns()
         actor.stage.setup()
         actor.setup = Span("setup", started, perf_counter_ns())
@@ -444,8 +448,6 @@ class _Worker:
         for number in [n for n in self._actors if plan.workers[n].process != orders.process]:
             actor = self._actors.pop(number)
             assert isinstance(actor, StageActor)
-            assert actor.stage is not None
-            self._stages.remove(actor.stage)
             del self._known[number]
             accounts += actor.leave()
         for number in move.processors:
@@ -460,7 +462,7 @@ class _Worker:
     def _stage(self, orders: Orders, number: int, data: bytes) -> Stage:
         planned = orders.plan.workers[number]
         assert planned.node is not None
-        stage = stage_for(
+        return stage_for(
             planned.node.settings,
             planned.element,
             partial(self._revived, planned.element, data),
@@ -471,19 +473,14 @@ class _Worker:
             at=self._recorder.fields,
             restarts=planned.restarts > 0,
         )
-        self._stages.append(stage)
-        return stage
 
     def _revived(self, name: str, data: bytes) -> Processor[Any, Any]:
         """The processor as it was built.
 
         Raises:
-            StageError: it can't be loaded in the worker.
+            NotPicklable: it can't be loaded in the worker.
         """
-        try:
-            processor: Processor[Any, Any] = loads(data)
-        except Exception as error:
-            raise stage_error(name, NO_ITEM, error) from error
+        processor = unship(name, data)
         for take_off in self._take_off:
             take_off()
         return processor
