@@ -60,6 +60,7 @@ class CarefulStage(Stage):
     ) -> None:
         super().__init__(name, make, warm=warm, passes=passes)
         self._policy = policy
+        self.bears_failures = policy.on_error != "fail"
         self._limit = limit
         self._failed = failed
 

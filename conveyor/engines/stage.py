@@ -52,6 +52,10 @@ Pack = Callable[[list[Any]], bytes | None]
 """Pickles outputs as they travel, or gives None where they stay; it may raise NotPicklable."""
 
 
+Blamed = Mapping[int, tuple[ConveyorError, int]]
+"""Items, by their indexes, that are not to be tried, with why, and how often they were."""
+
+
 class Batch(NamedTuple):
     """Items for a stage, with what the engine offers for them.
 
@@ -65,8 +69,8 @@ class Batch(NamedTuple):
         pack: how outputs travel.
         whole: whether a part must hold all that its items gave, so that it tells what is done.
         most: the most outputs that a part should have even so.
-        blamed: items that are not to be tried, with why, and how often they were. Where it is
-            there, be it empty, each item is a part of its own.
+        blamed: items that are not to be tried. Where it is there, be it empty, each item is a part
+            of its own.
     """
 
     items: list[Any]
@@ -77,7 +81,7 @@ class Batch(NamedTuple):
     pack: Pack
     whole: bool = False
     most: int | None = None
-    blamed: Mapping[int, tuple[ConveyorError, int]] | None = None
+    blamed: Blamed | None = None
 
 
 class Stage:
@@ -115,6 +119,8 @@ class Stage:
         """Whether its processor may give something at the end."""
         self.times = Times()
         """How long its items took."""
+        self.bears_failures = False
+        """Whether the run goes on where an item has failed for good."""
         self.samples = False
         """Whether items are so cheap that some of them stand for all; see `timed`."""
         self.items_in = self.items_out = self.filtered = self.added = 0

@@ -563,6 +563,17 @@ def test_a_source_function_that_gives_no_iterable_is_named(on):
         numbers.run(**on)
 
 
+def test_a_large_item_is_shown_in_short(on):
+    def fail(item):
+        raise ValueError
+
+    item = {"a": [["q" * 300] * 20] * 20, "b": ({"z" * 500}, "z" * 500)}
+    with pytest.raises(StageError) as caught:
+        (Feed() >> Processor(fail)).run([item], **on)
+    assert caught.value.item.startswith("{'a': [[")
+    assert len(caught.value.item) < 1000
+
+
 def test_an_error_of_endless_text_is_shortened(on):
     def fail(item):
         raise ValueError("x" * 1_000_000 + "the end")

@@ -131,3 +131,67 @@ def test_what_has_a_part_in_common_with_it_is_not_loaded_without_that():
     part = Noted(1)
     with pytest.raises(pickle.UnpicklingError, match="item 1 has a part in common"):
         wary.load(pickle.dumps([[part], [part]], 5), lambda _: None, {0})
+
+
+class Calls:
+    def __reduce__(self):
+        return int, ("no number",)
+
+
+class Needs:
+    """Is made with an argument, and loaded with none."""
+
+    def __new__(cls, *arguments):
+        assert arguments
+        return super().__new__(cls)
+
+
+class NeedsNoNames:
+    def __new__(cls, **names):
+        assert not names
+        return super().__new__(cls)
+
+    def __getnewargs_ex__(self):
+        return (), {"a": 1}
+
+
+class Fussy:
+    def __init__(self):
+        self.a = 1
+
+    def __setstate__(self, state):
+        raise ValueError("not like that")
+
+
+class Missing:
+    """Is not there where it is loaded."""
+
+
+unfit = st.sampled_from([Calls(), Needs(1), NeedsNoNames(), Fussy(), Missing()])
+
+
+@given(st.lists(items | unfit, max_size=6), st.integers(0, 3))
+def test_what_cannot_be_loaded_is_told_and_all_else_is_loaded(batch, depth):
+    kinds = (Calls, Needs, NeedsNoNames, Fussy, Missing)
+    failing = [index for index, item in enumerate(batch) if isinstance(item, kinds)]
+    data = pickle.dumps([within(item, depth) for item in batch], 5)
+    data = data.replace(b"Missing", b"Missink")
+    loaded, failed = wary.spare(data, lambda _: None, ())
+    assert list(failed) == failing
+    for index, item in enumerate(batch):
+        if index in failed:
+            assert "not loaded" in repr(loaded[index])
+        else:
+            assert loaded[index] == within(item, depth)
+
+
+def within(item, depth):
+    """An item deep inside of another one."""
+    return [within(item, depth - 1)] if depth else item
+
+
+def test_what_refers_to_what_cannot_be_loaded_cannot_be_loaded_either():
+    wrong = Fussy()
+    batch = [[wrong, 1], 2, {"a": wrong}, [3]]
+    loaded, failed = wary.spare(pickle.dumps(batch, 5), lambda _: None, ())
+    assert (list(failed), loaded[1], loaded[3]) == ([0, 2], 2, [3])

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from conveyor import Feed, Join, Pipe, Processor, StageError, WorkerDied
+from conveyor import Feed, Join, NotPicklable, Pipe, Processor, StageError, WorkerDied
 
 COUNT, FATAL, WRONG = 60, 23, 24
 
@@ -56,3 +56,71 @@ def test_where_a_join_loads_it_that_is_said():
     with pytest.raises(WorkerDied, match="as they were loaded") as caught:
         pipeline.run(map(Item, range(COUNT)))
     assert caught.value.stage == "len"
+
+
+class Unfit(Exception):
+    """An exception that takes more than it keeps: its pickle can't be loaded."""
+
+    def __init__(self, number, why):
+        super().__init__(number)
+        self.number, self.why = number, why
+
+
+def some_unfit(number):
+    return Unfit(number, "it is odd") if number % 2 else number
+
+
+same = Processor(lambda item: item).options(name="same")
+
+
+@pytest.mark.parametrize("more", [{}, {"restarts": 1}, {"retries": 2}, {"timeout": 60}])
+def test_what_can_not_be_loaded_is_an_item_that_has_failed(more):
+    pipeline = Processor(some_unfit) >> same.options(on_error="dead_letter", **more)
+    results = pipeline.run(range(COUNT), ordered=True)
+    assert results == list(range(0, COUNT, 2))
+    assert [repr(letter.item) for letter in results.dead_letters] == [
+        f"<not loaded: Unfit({number},)>" for number in range(1, COUNT, 2)
+    ]
+    error = results.dead_letters[0].error
+    assert isinstance(error, NotPicklable)
+    assert (error.stage, error.where) == ("same", "loading it")
+    assert (results.stats["same"].dead, results.stats.total.dead) == (COUNT // 2, COUNT // 2)
+    assert pipeline.run(range(COUNT), ordered=True) == results
+
+
+def test_where_it_is_skipped_no_letter_tells_of_it():
+    results = (Processor(some_unfit) >> same.options(on_error="skip")).run(range(COUNT))
+    assert (len(results), results.dead_letters) == (COUNT // 2, [])
+    assert results.stats["same"].skipped == COUNT // 2
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "stage"),
+    [
+        (Processor(some_unfit), "output"),
+        (Processor(some_unfit) >> same, "same"),
+        (Processor(some_unfit) >> same.options(restarts=1), "same"),
+        (Feed() >> Processor(some_unfit) * Pipe() & Join("zip") >> same, "same"),
+    ],
+)
+def test_where_nothing_bears_it_the_run_says_which_it_was(pipeline, stage):
+    with pytest.raises(NotPicklable, match="loading it: TypeError") as caught:
+        pipeline.run(range(COUNT))
+    assert (caught.value.stage, caught.value.item) == (stage, "<not loaded: Unfit(1,)>")
+    assert isinstance(caught.value.__cause__, TypeError)
+
+
+class Holds(Processor):
+    def __init__(self):
+        self.default = Unfit(1, "it is odd")
+
+    def process(self, item):
+        return item
+
+
+@pytest.mark.parametrize("more", [{}, {"restarts": 1}])
+def test_a_processor_that_can_not_be_loaded_is_told(more):
+    with pytest.raises(NotPicklable, match=r"missing .* 'why'\n.*more arguments") as caught:
+        (Feed() >> same >> Holds().options(**more)).run([1])
+    assert (caught.value.stage, caught.value.item) == ("holds", None)
+    assert isinstance(caught.value.__cause__, TypeError)

@@ -19,9 +19,10 @@ from conveyor.engines.processes.gauge import Gauge, WorkMeter
 from conveyor.engines.processes.large import Parcel
 from conveyor.engines.processes.way_in import WayInEnd
 from conveyor.engines.processes.way_out import Coroutine, WayOutEnd
-from conveyor.engines.processes.wire import unpack_items
-from conveyor.engines.stage import Again, Batch, Part, Stage
+from conveyor.engines.processes.wire import Loaded, unpack_items, unpack_those_that_load
+from conveyor.engines.stage import Again, Batch, Blamed, Part, Stage
 from conveyor.engines.tape import Span, Tape
+from conveyor.errors import NotPicklable
 from conveyor.flow.batch import LEAVE, Frame, Scope, at_end, component, is_traced, traced
 from conveyor.flow.pace import Pace
 from conveyor.flow.progress import Entry
@@ -107,6 +108,8 @@ class StageActor:
         self._at = recording.fields
         self.tape: Tape | None = None
         """Where it keeps what it does, while a run is traced."""
+        self._unloadable: Blamed = {}
+        """The items of the frame in work that can't be loaded, where the run bears that."""
         self.setup: Span | None = None
         """When its processor was set up, until a run has begun since."""
         self._reports = planned.reports
@@ -304,30 +307,35 @@ class StageActor:
             is_traced(frame.scopes),
             partial(self._again, frame, items),
             self.way_out.pack,
+            blamed=self._unloadable or None,
         )
 
     def _unpacked(self, stage: Stage, frame: Frame) -> list[Any]:
         started = perf_counter_ns()
+        failed: dict[int, NotPicklable] = {}
         if frame.items is None and frame.count:
             self._note_load(frame)
-            items = self._loaded(stage.name, frame)
+            items, failed = self._loaded(stage.name, frame)
             self._recording.loaded()
+            if failed and not stage.bears_failures:
+                raise failed.pop(min(failed))
         else:
             items = frame.items or []
+        self._unloadable = {index: (error, 1) for index, error in failed.items()}
         self._gauge.unpickled(perf_counter_ns() - started)
         return items
 
     def _note_load(self, frame: Frame) -> None:
         self._recording.load(self.number, frame.count)
 
-    def _loaded(self, name: str, frame: Frame) -> list[Any]:
-        return unpack_items(name, frame)
+    def _loaded(self, name: str, frame: Frame) -> Loaded:
+        return unpack_those_that_load(name, frame)
 
     def _again(self, frame: Frame, items: list[Any]) -> Again:
         """A way to get items as they came, for another attempt or a dead letter."""
         if frame.items is not None or isinstance(frame.payload, Parcel):
             return kept(items)
-        return reloaded(partial(unpack_items, self.way_in.name, frame))
+        return reloaded(lambda: unpack_those_that_load(self.way_in.name, frame)[0])
 
     def _finish(self, stage: Stage, frame: Frame, family: Family) -> Coroutine:
         outputs = stage.finish()

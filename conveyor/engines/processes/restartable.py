@@ -12,8 +12,13 @@ from conveyor.engines.counters import STARVED
 from conveyor.engines.processes.accounts import Accounts
 from conveyor.engines.processes.actor import Family, Recording, Scopes, StageActor
 from conveyor.engines.processes.way_out import Coroutine, WayOutEnd
-from conveyor.engines.processes.wire import pack_state, unpack_items, unpack_state
-from conveyor.engines.stage import Again, Batch, Part, Stage
+from conveyor.engines.processes.wire import (
+    Loaded,
+    pack_state,
+    unpack_state,
+    unpack_those_that_load,
+)
+from conveyor.engines.stage import Again, Batch, Blamed, Part, Stage
 from conveyor.errors import ConveyorError
 from conveyor.flow.batch import Frame, at_end, is_traced, traced
 from conveyor.flow.progress import Current, Entry, Progress
@@ -195,19 +200,18 @@ class RestartableActor(StageActor):
         first = self._progress.resume(frame.link).taken
         self._recording.load(self.number, frame.count, first, self._entry(frame))
 
-    def _loaded(self, name: str, frame: Frame) -> list[Any]:
-        """The items of a frame; with care, if a worker has died of loading them."""
+    def _loaded(self, name: str, frame: Frame) -> Loaded:
+        """The same; with care, if a worker has died of loading them."""
         return self._loaded_noting(self._recording.loading, name, frame)
 
-    def _loaded_noting(self, note: Callable[[int], None], name: str, frame: Frame) -> list[Any]:
-        if self._blame is None or self._blame[0] != self._entry(frame):
-            return unpack_items(name, frame)
-        _, _, left_out = self._blame
+    def _loaded_noting(self, note: Callable[[int], None], name: str, frame: Frame) -> Loaded:
+        left_out = self._blame[2] if self._blame and self._blame[0] == self._entry(frame) else None
         if left_out is None:
-            return unpack_items(name, frame)
+            return unpack_those_that_load(name, frame)
         from conveyor.engines.processes import wary
 
-        return unpack_items(name, frame, partial(wary.load, note=note, left_out=left_out))
+        load = partial(wary.load, note=note, left_out=left_out)
+        return unpack_those_that_load(name, frame, load, note, left_out)
 
     def _entry(self, frame: Frame) -> Entry:
         return frame.link, self._receivers[frame.link].entry
@@ -227,14 +231,17 @@ class RestartableActor(StageActor):
         )
 
     def _again_from(self, first: int, frame: Frame) -> Again:
-        again = reloaded(partial(self._loaded_noting, _unnoted, self.way_in.name, frame))
+        again = reloaded(lambda: self._loaded_noting(_unnoted, self.way_in.name, frame)[0])
         return lambda index: again(first + index)
 
-    def _blamed(self, frame: Frame, first: int) -> dict[int, tuple[ConveyorError, int]] | None:
-        """The items of a frame that are not to be tried, if it was in work in a death."""
-        if self._blame is None or self._blame[0] != self._entry(frame):
+    def _blamed(self, frame: Frame, first: int) -> Blamed | None:
+        """The items of a frame that can't be loaded, or that are not to be tried after a death."""
+        blamed = self._unloadable
+        if self._blame is not None and self._blame[0] == self._entry(frame):
+            blamed = {**blamed, **self._blame[1]}
+        elif not blamed:
             return None
-        return {index - first: why for index, why in self._blame[1].items()}
+        return {index - first: why for index, why in blamed.items()}
 
     def _given(self, frame: Frame, family: Family, part: Part) -> None:
         current = self._progress.resume(frame.link)

@@ -1,10 +1,10 @@
-"""Loads items of which one has killed a worker that loaded it: notes which, or leaves it out.
+"""Loads items with care, where some can't be loaded or one has killed a worker: tells which.
 
 A batch is one pickle, so nothing tells from outside which of its items is being loaded. This is
 read once before, without doing what it says: what is on the stack of the unpickler for good is an
 item that is done. Then it is loaded step by step, in Python.
 
-To load so takes a hundred times as long, and is done only where a worker has died of that.
+To load so takes a hundred times as long, and is done only where that has failed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,18 @@ def load(data: bytes, note: Callable[[int], None], left_out: Collection[int]) ->
     Raises:
         UnpicklingError: another item has a part in common with one of these.
     """
-    return cast("list[Any]", _Wary(data, list(_owners(data)), note, left_out).load())
+    return cast("list[Any]", _Wary(data, note, left_out, None).load())
+
+
+def spare(
+    data: bytes, note: Callable[[int], None], left_out: Collection[int]
+) -> tuple[list[Any], dict[int, Exception]]:
+    """The items of a batch, with stand-ins also for those that can't be loaded, and why they can't.
+
+    It takes what :func:`load` takes.
+    """
+    failed: dict[int, Exception] = {}
+    return _Wary(data, note, left_out, failed).load(), failed
 
 
 # -- which item a step belongs to --
@@ -92,19 +103,25 @@ _Base: Any = pickle._Unpickler
 
 
 class _Wary(_Base):  # type: ignore[misc]
-    """Knows for which item it is at work."""
+    """Knows for which item it is at work.
+
+    Args:
+        data, note, left_out: as for :func:`load`.
+        failed: gets the items that can't be loaded; None where the first ends it all.
+    """
 
     def __init__(
         self,
         data: bytes,
-        owners: list[int],
         note: Callable[[int], None],
         left_out: Collection[int],
+        failed: dict[int, Exception] | None,
     ) -> None:
         _Base.__init__(self, io.BytesIO(data))
-        self._owners = iter(owners)
+        self._owners = iter(list(_owners(data)))
         self._note = note
-        self._left_out = left_out
+        self._left_out = set(left_out)
+        self._failed = failed
         self._owner = -1
         self._of_left_out: dict[int, Any] = {}
 
@@ -120,6 +137,18 @@ class _Wary(_Base):  # type: ignore[misc]
             self._owner = owner
             self._note(owner)
 
+    def tried(self, work: Callable[[], Any]) -> bool:
+        """Whether what is done for an item succeeds; if not, the item is left out from then on."""
+        try:
+            work()
+        except Exception as error:
+            if self._failed is None:
+                raise
+            self._failed.setdefault(self._owner, error)
+            self._left_out.add(self._owner)
+            return False
+        return True
+
     def memoized(self) -> None:
         """What is on top of the stack may be referred to."""
         if self.leaves_out and not isinstance(self.stack[-1], _PLAIN):
@@ -128,13 +157,23 @@ class _Wary(_Base):  # type: ignore[misc]
     def referred(self) -> None:
         """It has been."""
         if not self.leaves_out and id(self.stack[-1]) in self._of_left_out:
-            what = f"item {self._owner} has a part in common with one that kills its worker"
-            raise pickle.UnpicklingError(what)
+            self.tried(self._refuse_to_share)
+
+    def _refuse_to_share(self) -> None:
+        what = f"item {self._owner} has a part in common with one that can't be loaded"
+        raise pickle.UnpicklingError(what)
 
     def find_class(self, module: str, name: str) -> Any:
-        if self.leaves_out and module not in sys.modules:
-            return Unloaded(f"{module}.{name}")
-        return find_class(partial(_Base.find_class, self), module, name)
+        found: list[Any] = []
+        if not self.leaves_out or module in sys.modules:
+            find = partial(_Base.find_class, self)
+            self.tried(lambda: found.append(find_class(find, module, name)))
+        return found[0] if found else Unloaded(f"{module}.{name}")
+
+    def leave_out(self, made: Any) -> None:
+        """Put a stand-in in the place of what is half made, and may have been referred to."""
+        self._of_left_out[id(made)] = made
+        self.stack[-1] = Unloaded(type(made).__qualname__)
 
 
 def _both(first: Callable[[_Wary], None], then: Callable[[_Wary], None]) -> Callable[[_Wary], None]:
@@ -147,9 +186,9 @@ def _both(first: Callable[[_Wary], None], then: Callable[[_Wary], None]) -> Call
     return both
 
 
-def _stand_in(made: Any, arguments: Any) -> Unloaded:
+def _stand_in(made: Any, arguments: Any, names: Any = ()) -> Unloaded:
     name = getattr(made, "__qualname__", None) or short(made)
-    return Unloaded(f"{name}{short(arguments)}")
+    return Unloaded(f"{name}{short((*arguments, names) if names else arguments)}")
 
 
 def _is_harmless(made: Any) -> bool:
@@ -157,42 +196,33 @@ def _is_harmless(made: Any) -> bool:
     return ours or made in (CodeType, CellType)
 
 
-def _reduce(self: Any) -> None:
-    if not self.leaves_out or _is_harmless(self.stack[-2]):
-        _Base.load_reduce(self)
-        return
-    arguments = self.stack.pop()
-    self.stack[-1] = _stand_in(self.stack[-1], arguments)
+def _calling(load: Callable[[Any], None], parts: int) -> Callable[[Any], None]:
+    """A step that calls something, which lies with its arguments on the stack: so many parts."""
 
+    def step(self: Any) -> None:
+        below = len(self.stack) - parts
+        made, *arguments = self.stack[below:]
+        is_called = not self.leaves_out or _is_harmless(made)
+        if not (is_called and self.tried(partial(load, self))):
+            del self.stack[below:]
+            self.stack.append(_stand_in(made, *arguments))
 
-def _new(self: Any) -> None:
-    if not self.leaves_out:
-        _Base.load_newobj(self)
-        return
-    arguments = self.stack.pop()
-    self.stack[-1] = _stand_in(self.stack[-1], arguments)
-
-
-def _new_with_names(self: Any) -> None:
-    if not self.leaves_out:
-        _Base.load_newobj_ex(self)
-        return
-    names, arguments = self.stack.pop(), self.stack.pop()
-    self.stack[-1] = _stand_in(self.stack[-1], (*arguments, names))
+    return step
 
 
 def _build(self: Any) -> None:
-    if self.leaves_out and isinstance(self.stack[-2], Unloaded):
+    made = self.stack[-2]
+    if self.leaves_out and isinstance(made, Unloaded):
         self.stack.pop()
-    else:
-        _Base.load_build(self)
+    elif not self.tried(partial(_Base.load_build, self)):
+        self.leave_out(made)
 
 
 _steps: dict[int, Callable[[Any], None]] = {
     **_Base.dispatch,
-    pickle.REDUCE[0]: _reduce,
-    pickle.NEWOBJ[0]: _new,
-    pickle.NEWOBJ_EX[0]: _new_with_names,
+    pickle.REDUCE[0]: _calling(_Base.load_reduce, 2),
+    pickle.NEWOBJ[0]: _calling(_Base.load_newobj, 2),
+    pickle.NEWOBJ_EX[0]: _calling(_Base.load_newobj_ex, 3),
     pickle.BUILD[0]: _build,
 }
 for _code in (pickle.MEMOIZE, pickle.BINPUT, pickle.LONG_BINPUT):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Collection, Sequence, Sized
+from contextlib import suppress
 from typing import Any
 
 from conveyor.engines.letters import DeadLetter
@@ -65,30 +66,81 @@ def load(payload: Any) -> Any:
     return loads(payload) if isinstance(payload, (bytes, bytearray)) else payload.load()
 
 
-def unpack_items(stage: str, frame: Frame, load: Callable[[Any], list[Any]] = load) -> list[Any]:
+Loaded = tuple[list[Any], dict[int, NotPicklable]]
+"""The items of a frame, and the indexes of those that can't be loaded, with why."""
+
+
+def unpack_items(stage: str, frame: Frame) -> list[Any]:
     """The items of a frame, which may have come as bytes.
 
     Args:
         stage: whose they are, for errors.
         frame: the frame.
-        load: unpickles its payload.
 
     Raises:
-        NotPicklable: they can't be loaded here.
+        NotPicklable: one of them can't be loaded here.
+    """
+    items, failed = unpack_those_that_load(stage, frame)
+    if failed:
+        raise failed.pop(min(failed))
+    return items
+
+
+def unpack_those_that_load(
+    stage: str,
+    frame: Frame,
+    load: Callable[[Any], list[Any]] = load,
+    note: Callable[[int], None] = lambda _: None,
+    left_out: Collection[int] = (),
+) -> Loaded:
+    """The items of a frame, with stand-ins for those that can't be loaded here, and why they can't.
+
+    Args:
+        stage: whose they are, for errors.
+        frame: the frame.
+        load: unpickles its payload.
+        note: where that fails, called with the index of each item before it is loaded with care.
+        left_out: the indexes of those that are not to be loaded then.
+
+    Raises:
+        NotPicklable: it is not known which of them can't be loaded.
     """
     if frame.items is not None:
-        return frame.items
+        return frame.items, {}
     if frame.payload is None:
-        return []
+        return [], {}
     try:
-        items = load(frame.payload)
+        return load(frame.payload), {}
     except Exception as error:
+        if isinstance(frame.payload, (bytes, bytearray)) and not isinstance(error, MemoryError):
+            with suppress(Exception):
+                return _spared(stage, bytes(frame.payload), note, left_out)
         what = f"(one of {frame.count})" if frame.count > 1 else "that it was given"
-        hint = "it was pickled, but what it was pickled as can't be loaded in the worker"
-        if isinstance(error, MemoryError):
-            hint = NO_MEMORY
-        raise NotPicklable(stage, what, "loading it", reason(error), hint) from error
-    return items
+        raise _not_loaded(stage, what, error) from error
+
+
+def _spared(
+    stage: str, data: bytes, note: Callable[[int], None], left_out: Collection[int]
+) -> Loaded:
+    from conveyor.engines.processes import wary
+
+    items, failed = wary.spare(data, note, left_out)
+    return items, {
+        index: _because(_not_loaded(stage, short(items[index]), error), error)
+        for index, error in failed.items()
+    }
+
+
+def _not_loaded(stage: str, item: str, error: Exception) -> NotPicklable:
+    hint = "it was pickled, but what it was pickled as can't be loaded in the worker"
+    if isinstance(error, MemoryError):
+        hint = NO_MEMORY
+    return NotPicklable(stage, item, "loading it", reason(error), hint)
+
+
+def _because(error: NotPicklable, cause: Exception) -> NotPicklable:
+    error.__cause__ = cause
+    return error
 
 
 # -- states --
