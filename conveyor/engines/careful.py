@@ -93,7 +93,7 @@ class CarefulStage(Stage):
         answers: list[_Answer] = []
         laps = [perf_counter()]
         until = laps[0] + PART_SECONDS
-        room = batch.size() if batch.most is None else min(batch.most, batch.size())
+        room = batch.size()
         blamed = batch.blamed or {}
         for at[0], item in rest:
             index = at[0]
@@ -229,8 +229,7 @@ class RestartableStage(CarefulStage):
     def batch(self, batch: Batch) -> Iterator[Part]:
         """What the processor gives for a batch, many at once where nothing speaks against it."""
         is_plain = self._limit is None and not self._policy.is_set and not self.emits
-        is_small = batch.most is None or len(batch.items) <= batch.most
-        if is_plain and is_small and batch.blamed is None:
+        if is_plain and batch.blamed is None:
             return self._in_slices(batch)
         return super().batch(batch)
 

@@ -68,7 +68,7 @@ class Batch(NamedTuple):
         again: called before any of the items is in work, gives a way to get them as they came.
         pack: how outputs travel.
         whole: whether a part must hold all that its items gave, so that it tells what is done.
-        most: the most outputs that a part should have even so.
+        most: the most items that are processed together, as the pipes behind hold no more.
         blamed: items that are not to be tried. Where it is there, be it empty, each item is a part
             of its own.
     """
@@ -237,7 +237,8 @@ class Stage:
         """What the processor gives for a batch, in one part or, where it is slow, in more."""
         if self.emits:
             return self._emitted(batch.items, batch.at, batch.size)
-        if self.seconds * len(batch.items) <= PART_SECONDS:
+        is_small = batch.most is None or len(batch.items) <= batch.most
+        if is_small and self.seconds * len(batch.items) <= PART_SECONDS:
             return iter((self._at_once(batch.items, batch.at, 0, traced=batch.traced),))
         return self._in_slices(batch)
 
@@ -249,6 +250,8 @@ class Stage:
             if self.seconds * count > PART_SECONDS:
                 # What is there should not wait for all the rest.
                 count = min(count, max(1, int(PART_SECONDS / self.seconds)))
+            if batch.most is not None:
+                count = min(count, batch.most)
             some = items[first : first + count] if count < len(items) else items
             part = self._at_once(some, batch.at, first, traced=batch.traced)
             if batch.traced and part.origins is None and count < len(items):

@@ -93,6 +93,8 @@ class Outlet:
         self.balances = [fork for fork in self._forks if isinstance(fork, Balance)]
         self.copies = len(self.balances) < len(self._forks)
         """Whether a frame may go to several links."""
+        self.most = _most(root)
+        """The most items at once that there can be room for; None where no pipe has a capacity."""
         self.bounded = cuts and any(leaf.credit.capacity is not None for leaf in self.leaves)
         """Whether a frame may have to be cut, so that it must come with its items."""
         self._dealt = [leaf for fork in self.balances for leaf in leaves(fork)] if cuts else []
@@ -238,6 +240,16 @@ class Outlet:
             fork.turn = 0
             if isinstance(fork, Balance):
                 fork.items = [0] * len(fork.branches)
+
+
+def _most(route: Route) -> int | None:
+    if isinstance(route, LinkOut):
+        return route.credit.capacity
+    found = [_most(branch) for branch in route.branches]
+    known = [most for most in found if most is not None]
+    if isinstance(route, Balance):
+        return max(known) if len(known) == len(found) else None
+    return min(known, default=None)
 
 
 def _service(route: Route) -> float:

@@ -70,6 +70,14 @@ def test_parts_hold_together_what_a_batch_gives(items, taking, traced):
     assert (account.items_in, account.filtered) == (len(items), sum(n % 2 for n in items))
 
 
+@given(items=numbers.filter(bool), taking=seconds, most=st.integers(1, 9))
+def test_no_more_are_processed_together_than_there_can_be_room_for(items, taking, most):
+    batch = batch_of(list(items), array("q", [0, 1, 0]), traced=False)._replace(most=most)
+    parts = list(stage_with(taking).batch(batch))
+    assert all(part.taken <= most for part in parts)
+    assert sum(part.taken for part in parts) == len(items)
+
+
 def test_what_is_slow_comes_in_parts_and_what_is_quick_at_once():
     def parts(taking):
         batch = batch_of([2] * 100, array("q", [0, 1, 0]), traced=False)

@@ -420,6 +420,16 @@ def test_a_frame_over_the_capacity_goes_in_pieces_as_there_is_room(count, capaci
     assert outlet.is_clear
 
 
+def test_the_most_items_at_once_are_what_the_pipes_with_a_capacity_hold():
+    five, nine, free = (LinkOut(n, Credit(capacity)) for n, capacity in enumerate([5, 9, None]))
+    assert Outlet(free).most is None
+    assert Outlet(five).most == 5
+    assert Outlet(Replicate([five, nine, free])).most == 5
+    assert Outlet(Balance([five, nine], (0, 1))).most == 9
+    assert Outlet(Balance([five, free], (0, 1))).most is None
+    assert Outlet(Replicate([Balance([five, free], (0, 1)), nine])).most == 9
+
+
 @given(st.integers(1, 20), st.integers(1, 6))
 def test_the_items_of_a_piece_know_their_place_in_the_frame_that_entered(count, capacity):
     leaf = LinkOut(0, Credit(capacity, frames=100))

@@ -26,7 +26,7 @@ from conveyor.errors import NotPicklable
 from conveyor.flow.batch import LEAVE, Frame, Scope, at_end, component, is_traced, traced
 from conveyor.flow.pace import Pace
 from conveyor.flow.progress import Entry
-from conveyor.flow.source import Sizer
+from conveyor.flow.source import MOST_ITEMS, Sizer
 from conveyor.plan import Channel, PlannedWorker
 
 Scopes = tuple[Scope, ...]
@@ -307,6 +307,7 @@ class StageActor:
             is_traced(frame.scopes),
             partial(self._again, frame, items),
             self.way_out.pack,
+            most=self.way_out.outlet.most,
             blamed=self._unloadable or None,
         )
 
@@ -345,7 +346,8 @@ class StageActor:
         yield from family.give([], at_end(frame.scopes, 0), is_last=True)
 
     def _part_size(self) -> int:
-        return Sizer.settled(self.way_out.outlet.service)
+        outlet = self.way_out.outlet
+        return min(Sizer.settled(outlet.service), outlet.most or MOST_ITEMS)
 
     def _measure(self, taken: int, given: int, elapsed: float) -> None:
         """Learn the service time per item, from here on, for whoever sends to this worker."""

@@ -106,9 +106,6 @@ class RestartableActor(StageActor):
         self._stage = stage
         self._keeper = keeper
         self._blame = blame
-        outlet = self.way_out.outlet
-        capacities = [leaf.credit.capacity for leaf in outlet.leaves]
-        self._most = min((one for one in capacities if one is not None), default=None)
         self._progress = Progress()
 
     def _make_way_out(self, *args: Any) -> WayOutEnd:
@@ -226,7 +223,7 @@ class RestartableActor(StageActor):
             partial(self._again_from, first, frame),
             self.way_out.pack,
             whole=True,
-            most=self._most,
+            most=self.way_out.outlet.most,
             blamed=self._blamed(frame, first),
         )
 
