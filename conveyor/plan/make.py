@@ -50,8 +50,8 @@ def make(
             were set up. Where processes are shared, these are spread evenly first.
 
     Raises:
-        UsageError: a worker that may be started again would share its process with one that
-            may not.
+        UsageError: in one process, a worker that may be started again would share it with one
+            that may not.
     """
     still = ""
     if processes is not None:
@@ -323,10 +323,11 @@ class _Planner:
         """Give each worker its process: neighbours share one where there are too few."""
         hired = [n for n, w in enumerate(self.workers) if w.kind not in ("feed", "sink")]
         count = len(hired) if processes is None else min(processes, len(hired))
-        places = [rank * count // len(hired) for rank in range(len(hired))]
+        places = _evenly(len(hired), count)
         stay = [self.workers[n].element in settled for n in hired]
         if any(map(_may_restart, self.graph.processors)):
             stay = []  # none of them moves, so nothing can be mended later
+            places = _apart([_restarts_of(self.workers[n]) > 0 for n in hired], count)
         if count < len(hired) <= MOST_WORKERS and sum(stay) > 1:
             places = placed([len(hired) if stays else 1 for stays in stay], places, ())
         for number, process in zip(hired, places, strict=True):
@@ -348,8 +349,34 @@ class _Planner:
         ]
 
 
+def _evenly(workers: int, processes: int) -> list[int]:
+    """The process of each worker, where neighbours share one."""
+    return [rank * processes // workers for rank in range(workers)]
+
+
+def _apart(may_restart: Sequence[bool], processes: int) -> list[int]:
+    """The same, and those that may be started again share none with those that may not.
+
+    One process is not enough for both; then they share it all the same.
+    """
+    many, few = sum(may_restart), len(may_restart) - sum(may_restart)
+    if not (many and few and processes > 1):
+        return _evenly(len(may_restart), processes)
+    wanted = round(processes * many / (many + few))
+    share = min(max(wanted, 1, processes - few), processes - 1, many)
+    kept, lost = iter(_evenly(many, share)), iter(_evenly(few, processes - share))
+    places = [next(kept) if may else share + next(lost) for may in may_restart]
+    numbers = {place: number for number, place in enumerate(dict.fromkeys(places))}
+    return [numbers[place] for place in places]
+
+
 def _may_restart(node: ProcessorNode) -> bool:
     return node.settings.restarts > 0
+
+
+def _restarts_of(worker: PlannedWorker) -> int:
+    """How often a worker may be started again; a fork or a join takes no options."""
+    return worker.node.settings.restarts if worker.node else 0
 
 
 def _restarts(workers: Sequence[PlannedWorker]) -> int:
@@ -358,18 +385,13 @@ def _restarts(workers: Sequence[PlannedWorker]) -> int:
     Raises:
         UsageError: one of them may be, and another one may not.
     """
-    allowed = {w.element: w.node.settings.restarts if w.node else 0 for w in workers}
+    allowed = {worker.element: _restarts_of(worker) for worker in workers}
     if any(allowed.values()) and not all(allowed.values()):
         may = next(name for name, restarts in allowed.items() if restarts)
         may_not = next(worker for worker in workers if not allowed[worker.element])
-        # A fork or a join that is a worker of its own takes no options.
-        remedy = (
-            "leave out processes, or allow more"
-            if may_not.node is None
-            else ("leave out processes, allow more, or give both restarts")
-        )
+        remedy = "allow two" if may_not.node is None else "allow two, or give both restarts"
         raise UsageError(
-            f"with processes=..., {may!r}, which has restarts, would share a process with "
+            f"with processes=1, {may!r}, which has restarts, would share the process with "
             f"{may_not.element!r}, which has none and would be lost with it: {remedy}"
         )
     return max(allowed.values())

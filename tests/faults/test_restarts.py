@@ -301,15 +301,24 @@ def test_a_source_can_not_be_started_again():
 
 
 def test_a_process_is_not_shared_with_one_that_would_be_lost():
-    with pytest.raises(UsageError, match="would share a process"):
+    with pytest.raises(UsageError, match=r"would share the process .* allow two, or give both"):
         (Feed() >> Add(1).options(restarts=1) >> Add(2)).run([1], processes=1)
+
+
+@pytest.mark.parametrize("processes", [2, 3, 4])
+def test_where_there_are_more_each_has_its_like_beside_it(processes, tmp_path):
+    same = Processor(abs)
+    pipeline = same >> mortal(tmp_path, "a") >> mortal(tmp_path, "b") % 2 & same >> same
+    results = pipeline.run(range(100), processes=processes, ordered=True)
+    assert results == [*range(100)]
+    assert sum(results.stats.restarts.values()) >= 2
 
 
 def test_nobody_is_told_to_give_restarts_to_a_join():
     step = Processor(abs).options(restarts=1)
     inner = step % (step % 2) & Join("ordered") >> step
     pipeline = Feed() >> step * inner & Join("zip") >> Processor(len).options(restarts=1)
-    with pytest.raises(UsageError, match=r"with 'join', .*: leave out processes, or allow more$"):
+    with pytest.raises(UsageError, match=r"with 'join', .*: allow two$"):
         pipeline.explain(processes=1)
 
 

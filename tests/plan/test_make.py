@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,6 +85,19 @@ def test_processes_are_bounded_even_and_shared_by_neighbours(case, processes):
     assert own == sorted(own)
     assert plan.processes <= processes
     assert not sizes or max(sizes) - min(sizes) <= 1
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=9), st.integers(2, 6))
+def test_who_may_be_started_again_shares_no_process_with_who_may_not(restarts, processes):
+    steps = [same.options(restarts=2 if may else 0) for may in restarts]
+    plan = planned(functools.reduce(operator.rshift, steps), processes=processes)
+    own = [worker.process for worker in plan.workers[1:-1]]
+    assert plan.processes == min(processes, len(restarts))
+    assert [*dict.fromkeys(own)] == [*range(plan.processes)]
+    for process in range(plan.processes):
+        here = [may for may, at in zip(restarts, own, strict=True) if at == process]
+        assert len(set(here)) == 1
+    assert [worker.restarts for worker in plan.workers[1:-1]] == [2 * may for may in restarts]
 
 
 @given(runnables(), st.integers(2, 4), st.data())

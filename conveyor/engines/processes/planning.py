@@ -13,8 +13,8 @@ def planned(graph: Graph, *, ordered: bool, processes: int | None) -> tuple[Plan
     """The plan of a checked graph, and how many cores there are for its AUTO forks.
 
     Raises:
-        UsageError: a worker that may be started again would share its process with one that
-            may not.
+        UsageError: in one process, a worker that may be started again would share it with one
+            that may not.
     """
     is_auto = any(isinstance(node, ForkNode) and node.auto for node in graph.nodes)
     cores = physical_cores() if is_auto else 1  # to find out takes long
