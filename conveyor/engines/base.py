@@ -21,7 +21,7 @@ from conveyor.engines.snapshot import Snapshot
 from conveyor.engines.stats import Stats, bare
 from conveyor.engines.traced import Traced
 from conveyor.engines.watch import View, Watch, length_of
-from conveyor.errors import UsageError
+from conveyor.errors import ConveyorError, UsageError
 from conveyor.graph import Graph
 
 Out_co = TypeVar("Out_co", covariant=True)
@@ -391,13 +391,16 @@ class Live(ABC, Generic[Out_co]):
             self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, raised: BaseException | None, *__: object) -> None:
         try:
             self.close()
-        except BaseException:
+        except BaseException as error:
             with self._access:
                 self._break_off()  # what is left, if something has come before that began
-            raise
+            if raised is None or not isinstance(error, ConveyorError):
+                raise
+            # A teardown that failed besides: what is on its way already says more.
+            raised.add_note(f"and as the pipeline was closed: {error}")
 
 
 def closed_early() -> UsageError:

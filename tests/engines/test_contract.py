@@ -619,6 +619,28 @@ def test_teardown_comes_after_an_error(on, tmp_path):
     assert (tmp_path / "clean").read_text() == "yes"
 
 
+def test_an_error_of_the_callers_is_not_hidden_by_one_of_a_teardown(on):
+    class Untidy(Processor):
+        def process(self, item):
+            return item
+
+        def teardown(self):
+            raise OSError("not tidied up")
+
+    def leave_by(error):
+        with Untidy().open(**on) as live:
+            assert live.run([1]) == [1]
+            if error:
+                raise error
+
+    with pytest.raises(KeyError, match="mine") as caught:
+        leave_by(KeyError("mine"))
+    (note,) = caught.value.__notes__
+    assert "as the pipeline was closed: stage 'untidy' failed: OSError: not tidied up" in note
+    with pytest.raises(StageError, match="not tidied up"):
+        leave_by(None)
+
+
 def test_the_account_balances(on):
     pipeline = Numbers(40) >> Odd() >> Repeat() >> (Add(1) * Odd() & Join("zip") >> Processor(sum))
     stats = pipeline.run(**on).stats
