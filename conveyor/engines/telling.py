@@ -33,9 +33,13 @@ def short(item: Any) -> str:
 
 def stage_error(stage: str, item: object, error: BaseException) -> StageError:
     """What the caller gets where a processor raised."""
-    text = _cut("".join(traceback.format_exception(type(error), error, _theirs(error))), 20_000)
     shown = None if item is NO_ITEM else short(item)
-    return StageError(stage, shown, reason(error), text)
+    return StageError(stage, shown, reason(error), traceback_of(error))
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback of an exception, from the first frame on that is not ours."""
+    return _cut("".join(traceback.format_exception(type(error), error, _theirs(error))), 20_000)
 
 
 def reason(error: BaseException) -> str:

@@ -395,7 +395,19 @@ def test_a_module_that_runs_a_pipeline_when_it_is_imported_is_told(tmp_path):
     ended = run(tmp_path, "import job")
     assert ended.code == 1
     assert "module 'job' runs a pipeline in line 7 whenever it is imported" in ended.err
-    assert ended.err.count("StageError: stage 'double'") == 1
+    assert ended.err.count("UsageError") == 1
+
+
+def test_where_the_module_of_a_processor_fails_in_the_worker_is_told(tmp_path):
+    (tmp_path / "job.py").write_text(
+        "import multiprocessing\nfrom conveyor import Processor\n"
+        "def connect():\n    if multiprocessing.parent_process(): raise OSError('no network')\n"
+        "connect()\nclass Job(Processor):\n    def process(self, item): return item\n"
+    )
+    ended = run(tmp_path, "import job; (Feed() >> job.Job()).run([1])")
+    assert ended.code == 1
+    assert "NotPicklable: the processor of stage 'job' can't be sent" in ended.err
+    assert f'{tmp_path}/job.py", line 4, in connect' in ended.err
 
 
 def test_a_class_of_a_script_is_built_once_in_a_worker_however_many_runs_there_are(tmp_path):
@@ -921,6 +933,28 @@ def test_the_library_is_silent_until_it_is_asked(imports):
 
 def test_a_run_without_a_log_does_not_import_what_it_would_need():
     assert log_of("import sys, conveyor" + RUN + "; assert 'loguru' not in sys.modules") == ""
+
+
+def test_files_in_the_current_folder_are_not_taken_for_modules(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import sys
+        os.mkdir("inner")
+        os.chdir("inner")
+        for name in ("select", "tempfile", "struct", "queue", "numpy", "conveyor"):
+            with open(f"{name}.py", "w") as file:
+                file.write("raise ImportError('this is no module')")
+        def look(item):
+            import conveyor, queue
+            same = conveyor.__file__ == item and "inner" not in queue.__file__
+            return same, os.environ.get("PYTHONSAFEPATH"), os.environ["PYTHONPATH"] == path
+        path = os.environ["PYTHONPATH"]
+        import conveyor
+        print((Feed() >> Processor(look)).run([conveyor.__file__]))
+        """,
+    )
+    assert (ended.out, ended.err) == ("[(True, None, True)]\n", "")
 
 
 def test_workers_have_the_environment_and_folder_of_the_caller(tmp_path):

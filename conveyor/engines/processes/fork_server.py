@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, process, resource_tracker, util
 from multiprocessing.forkserver import ForkServer
@@ -39,7 +39,7 @@ class _Server(ForkServer):
         _find_a_folder_for_sockets()
         see_to_a_spec()
         # First, since the start of this one lets the signal in again.
-        with _not_interactive():
+        with _environment_of_helpers():
             _start_resource_tracker()
             before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
@@ -56,17 +56,32 @@ def see_to_a_spec() -> None:
 
 
 @contextmanager
-def _not_interactive() -> Generator[None, None, None]:
-    """Start helpers that do not read from the terminal at their end, whatever this process does."""
-    before = os.environ.pop(_INTERACTIVE, None)
+def _environment_of_helpers() -> Generator[None, None, None]:
+    """Let helpers find modules where we do, and not read from the terminal at their end.
+
+    They are started with ``python -c``, which would look into the current folder before all others:
+    a file of the user's there may have the name of a module of the standard library.
+    """
+    path = [one for one in sys.path if isinstance(one, str) and os.pathsep not in one]
+    wanted = {
+        "PYTHONINSPECT": None,
+        "PYTHONSAFEPATH": "1",
+        "PYTHONPATH": os.pathsep.join(path),
+    }
+    before = {name: os.environ.get(name) for name in wanted}
+    _set(wanted)
     try:
         yield
     finally:
-        if before is not None:
-            os.environ[_INTERACTIVE] = before
+        _set(before)
 
 
-_INTERACTIVE = "PYTHONINSPECT"
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 _noted: dict[int, tuple[int, tuple[int, int]]] = {}

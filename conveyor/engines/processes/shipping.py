@@ -18,8 +18,8 @@ from conveyor.engines.processes.pickling import (
     is_shareable,
     loads,
 )
-from conveyor.engines.telling import reason
-from conveyor.errors import NotPicklable
+from conveyor.engines.telling import reason, traceback_of
+from conveyor.errors import NotPicklable, UsageError
 
 
 def ship(
@@ -107,11 +107,15 @@ def unship(stage: str, data: bytes) -> Processor[Any, Any]:
     """The processor that :func:`ship` pickled, as it was built.
 
     Raises:
-        NotPicklable: it can't be loaded.
+        NotPicklable: it can't be loaded; what its ``__cause__`` came through is a note of that.
+        UsageError: its module runs a pipeline when it is imported.
     """
     try:
         processor: Processor[Any, Any] = loads(data)
+    except UsageError:
+        raise
     except Exception as error:
+        error.add_note(f"where it was raised:\n{traceback_of(error)}")
         hint = (
             "it was pickled, but what it was pickled as can't be loaded: look for __reduce__ and "
             "__setstate__, and for exceptions that take more arguments than they keep"
