@@ -132,7 +132,8 @@ def test_a_worker_that_was_stopped_while_it_had_nothing_to_do_is_named():
     assert "1 batch is under way" in caught.value.report
 
 
-def test_a_setup_that_does_not_come_to_its_end_is_named():
+@pytest.mark.parametrize("processes", [None, 1])
+def test_a_setup_that_does_not_come_to_its_end_is_named(processes):
     class Hung(Processor):
         def setup(self):
             wait_for_a_lock()
@@ -140,8 +141,9 @@ def test_a_setup_that_does_not_come_to_its_end_is_named():
         def process(self, item):
             return item
 
+    pipeline = Processor(abs) >> Hung() >> Processor(abs)
     with pytest.raises(Stalled, match="not set up yet") as caught:
-        (Processor(abs) >> Hung()).run([1], stalled=LIMIT)
+        pipeline.run([1], stalled=LIMIT, processes=processes)
     assert (caught.value.stage, caught.value.item) == ("hung", None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from weakref import WeakSet
 
@@ -122,7 +122,10 @@ def _of_process(crew: Crew, number: int, hand: Hand) -> Sight:
     gauge = hand.recorder.gauge(number)
     has_item = gauge.state[0] == BUSY and hand.recorder.worker == number
     item = hand._in_work()[1] if has_item else None
-    return _sight(crew, number, gauge, hand.process.pid, item)
+    sight = _sight(crew, number, gauge, hand.process.pid, item)
+    if sight.state == "starting" and hand.recorder.turn in {*hand.workers} - {number}:
+        return replace(sight, state="elsewhere")
+    return sight
 
 
 def _sight(
