@@ -198,7 +198,7 @@ class RestartableActor(StageActor):
         self._recording.load(self.number, frame.count, first, self._entry(frame))
 
     def _loaded(self, name: str, frame: Frame) -> Loaded:
-        """The same; with care, if a worker has died of loading them."""
+        """The items of a frame; with care, if a worker has died of loading them."""
         return self._loaded_noting(self._recording.loading, name, frame)
 
     def _loaded_noting(self, note: Callable[[int], None], name: str, frame: Frame) -> Loaded:

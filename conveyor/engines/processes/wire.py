@@ -114,7 +114,9 @@ def unpack_those_that_load(
     except Exception as error:
         if isinstance(frame.payload, (bytes, bytearray)) and not isinstance(error, MemoryError):
             with suppress(Exception):
-                return _spared(stage, bytes(frame.payload), note, left_out)
+                items, failed = _spared(stage, bytes(frame.payload), note, left_out)
+                if failed:  # else it was not for the items that it failed
+                    return items, failed
         what = f"(one of {frame.count})" if frame.count > 1 else "that it was given"
         raise _not_loaded(stage, what, error) from error
 
