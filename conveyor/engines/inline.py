@@ -8,10 +8,12 @@ here it has nothing to do. A balanced fork takes its branches in turn, since all
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter_ns
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from conveyor.dsl.copies import another, instance_state
@@ -27,12 +29,16 @@ from conveyor.engines.stats import Stats, Width
 from conveyor.engines.tape import Span, Tape, timed
 from conveyor.engines.telling import reason, short
 from conveyor.engines.traced import Lane, Traced
-from conveyor.errors import ConveyorError, JoinError, NotPicklable
+from conveyor.errors import ConveyorError, JoinError, NotPicklable, UsageError
 from conveyor.graph import ForkNode, Graph, JoinNode, Node, OutputNode, ProcessorNode
 from conveyor.graph.check import check
 
 if TYPE_CHECKING:
     from conveyor.engines.figures import Figures
+
+
+CALLS, SPARE_CALLS = 2, 100
+"""Calls that are open for each node that an item is in, and for the user's code in the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,24 @@ class _Zip:
         return Account(self.items_in, self.items_out, filtered=self.filtered, merged=self.merged)
 
 
+def _see_that_it_fits(graph: Graph) -> None:
+    """See that an item may pass all elements, one inside of the other.
+
+    Raises:
+        UsageError: Python allows fewer calls.
+    """
+    limit, calls = sys.getrecursionlimit(), CALLS * graph.length + SPARE_CALLS
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and calls <= limit:
+        calls, frame = calls + 1, frame.f_back
+    if calls > limit:
+        raise UsageError(
+            f"items pass {graph.length} elements, each inside of the one before where they run in "
+            f"the calling process, and Python allows {limit} calls: set sys.setrecursionlimit(), "
+            "or use engine='processes'"
+        )
+
+
 class Inline(Live[Any]):
     """A pipeline in the calling process."""
 
@@ -118,6 +142,7 @@ class Inline(Live[Any]):
         """Set all processors up."""
         if self._stages or self._is_closed:
             return
+        _see_that_it_fits(self.graph)
         try:
             for node in self._processors():
                 stage = stage_for(

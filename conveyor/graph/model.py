@@ -218,6 +218,16 @@ class Graph:
         """The feed or the source that starts it, where it is sound."""
         return next(node for node in self.processors if node.kind != "processor")
 
+    @cached_property
+    def length(self) -> int:
+        """The most nodes that an item passes."""
+        passed = dict.fromkeys(self.order, 1)
+        for name in self.order:
+            for index in self.out_edges[name]:
+                target = self.edges[index].target
+                passed[target] = max(passed[target], passed[name] + 1)
+        return max(passed.values(), default=0)
+
     def senders(self, node: str) -> Iterator[str]:
         """The processors from which items come to a node, past forks and joins."""
         for index in self.in_edges[node]:

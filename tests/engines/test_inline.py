@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import signal
+import sys
 import threading
 
 import pytest
@@ -258,6 +260,31 @@ def test_the_life_of_a_processor_goes_from_setup_to_teardown():
         *("n1 finish", "n2 finish"),
         *("n1 teardown", "n2 teardown"),
     ]
+
+
+@pytest.mark.parametrize(
+    "longer",
+    [
+        lambda pipeline: pipeline >> Add(1),
+        lambda pipeline: pipeline >> Add(1) % 1 & Add(0),
+        lambda pipeline: pipeline >> Add(1) * Pipe() & Join("zip") >> Processor(max),
+    ],
+)
+def test_a_chain_is_as_long_as_calls_may_be_deep(longer):
+    def grow(pipeline, length):
+        while True:
+            assert run(pipeline, [1]) == [1 + length]
+            lengths.append(length)
+            pipeline, length = longer(pipeline), length + 1
+
+    lengths, before = [], sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 200)
+    try:
+        with pytest.raises(UsageError, match=r"setrecursionlimit.*engine='processes'"):
+            grow(Feed() >> Add(0), 0)
+    finally:
+        sys.setrecursionlimit(before)
+    assert len(lengths) > 5
 
 
 class Interrupted(Noting):
