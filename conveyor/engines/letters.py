@@ -22,8 +22,8 @@ class DeadLetter:
 
     Attributes:
         stage: the id of the node that it failed in.
-        item: the item itself, as it came to that stage. Where to load it killed the worker, it is a
-            stand-in, whose ``repr`` says what it would be.
+        item: the item itself, as it came to that stage. What can't be loaded there, or killed the
+            worker as it was, is a stand-in, whose ``repr`` says what it would be.
         error: the last error.
         attempts: how often it was tried.
     """
@@ -35,7 +35,7 @@ class DeadLetter:
 
 
 class Unloaded:
-    """Stands for what can't be loaded, since that would end the process.
+    """Stands for what can't be loaded, or would end the process that loads it.
 
     Args:
         what: what it would be.
@@ -46,6 +46,10 @@ class Unloaded:
 
     def __repr__(self) -> str:
         return f"<not loaded: {self._what}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As a call, so that nothing is filled in later."""
+        return Unloaded, (self._what,)
 
     def append(self, _item: object) -> None:
         """Take a part in vain, as it would."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
 
 import pytest
 
+from conveyor import Feed, Processor
 from conveyor.engines.processes.interrupts import interrupts_held, interrupts_let_in
 from tests.faults.scripts import run
 
@@ -310,3 +312,23 @@ def test_who_gives_up_privileges_does_not_wait_for_workers(tmp_path):
         """,
     )
     assert ended.out == "3\n3\n", ended.err
+
+
+class Late:
+    """Is loaded in the caller's process just as the limit of time passes there, once."""
+
+    has_passed = False
+
+    def __setstate__(self, state):
+        if multiprocessing.parent_process() is None and not Late.has_passed:
+            Late.has_passed = True
+            os.kill(os.getpid(), signal.SIGALRM)
+
+    def __getstate__(self):
+        return {"there": True}
+
+
+@pytest.mark.usefixtures("limit")
+def test_a_limit_of_time_is_no_failure_of_what_is_loaded_meanwhile():
+    with pytest.raises(TooLong):
+        (Feed() >> Processor(lambda _: Late())).run([1])

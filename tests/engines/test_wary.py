@@ -195,3 +195,95 @@ def test_what_refers_to_what_cannot_be_loaded_cannot_be_loaded_either():
     batch = [[wrong, 1], 2, {"a": wrong}, [3]]
     loaded, failed = wary.spare(pickle.dumps(batch, 5), lambda _: None, ())
     assert (list(failed), loaded[1], loaded[3]) == ([0, 2], 2, [3])
+
+
+def test_what_is_given_twice_can_be_loaded_in_neither_place():
+    half = {"a": 1, "b": Calls()}  # it is there before the part that fails
+    loaded, failed = wary.spare(pickle.dumps([half, half, {"c": half}, 4], 5), lambda _: None, ())
+    assert (list(failed), loaded[3]) == ([0, 1, 2], 4)
+
+
+class Logging(dict):
+    """Is filled as it is loaded, before it has its attributes."""
+
+    def __init__(self):
+        self.log = []
+
+    def __setitem__(self, key, value):
+        self.log.append(key)
+        super().__setitem__(key, value)
+
+
+class Counting(list):
+    def __init__(self):
+        self.number = 0
+
+    def append(self, item):
+        self.number += 1
+        super().append(item)
+
+    def extend(self, items):
+        for item in items:
+            self.append(item)
+
+
+class Unhashable:
+    """Has a hash only where it was made."""
+
+    def __init__(self):
+        self.hash = 1
+
+    def __getstate__(self):
+        return {}
+
+    def __hash__(self):
+        return self.hash
+
+
+def filled(kind):
+    if kind == "dict":
+        (item := Logging())["a"] = 1
+    elif kind == "list":
+        (item := Counting()).append(1)
+    else:
+        item = (set if kind == "set" else frozenset)([Unhashable()])
+    return item
+
+
+@pytest.mark.parametrize("kind", ["dict", "list", "set", "frozenset"])
+def test_what_cannot_be_filled_is_told(kind):
+    item = filled(kind)
+    loaded, failed = wary.spare(pickle.dumps([1, [item, (2,)], 3], 5), lambda _: None, ())
+    assert (list(failed), loaded[0], loaded[2]) == ([1], 1, 3)
+    assert isinstance(failed[1], AttributeError)
+    assert isinstance(loaded[1][0], Unloaded)
+
+
+def test_a_stand_in_is_all_that_is_left_of_what_was_half_made():
+    wrong = Fussy()
+    loaded, _ = wary.spare(pickle.dumps([[wrong, [wrong]], {"a": wrong}], 5), lambda _: None, ())
+    assert all(isinstance(one, Unloaded) for one in (loaded[0][0], loaded[0][1][0], loaded[1]["a"]))
+
+
+def test_what_others_have_in_common_with_it_is_loaded_if_it_can_be():
+    config = Noted(7)
+    batch = [{"error": Needs(1), "config": config}, {"error": None, "config": config}, [config]]
+    loaded, failed = wary.spare(pickle.dumps(batch, 5), lambda _: None, ())
+    assert list(failed) == [0]
+    assert loaded[1]["config"] is loaded[2][0] is loaded[0]["config"]
+    assert loaded[2][0].number == 7
+
+
+def test_what_would_be_made_of_a_stand_in_is_not_made():
+    batch = [fractions.Fraction(1, 2), Point(Calls(), 1), collections.deque([Calls()])]
+    loaded, failed = wary.spare(pickle.dumps(batch, 5), lambda _: None, ())
+    assert (list(failed), loaded[0]) == ([1, 2], batch[0])
+    assert isinstance(loaded[1], Unloaded)
+    assert "not loaded: int" in repr(loaded[1])
+
+
+def test_a_stand_in_may_itself_be_an_item():
+    batch = [Calls(), Unloaded("Item()"), 3]
+    loaded, failed = wary.spare(pickle.dumps(batch, 5), lambda _: None, ())
+    assert (list(failed), loaded[2]) == ([0], 3)
+    assert repr(loaded[1]) == "<not loaded: Item()>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 
+import numpy as np
 import pytest
 
 from conveyor import Feed, Join, NotPicklable, Pipe, Processor, StageError, WorkerDied
@@ -86,6 +87,20 @@ def test_what_can_not_be_loaded_is_an_item_that_has_failed(more):
     assert (error.stage, error.where) == ("same", "loading it")
     assert (results.stats["same"].dead, results.stats.total.dead) == (COUNT // 2, COUNT // 2)
     assert pipeline.run(range(COUNT), ordered=True) == results
+
+
+def large(number):
+    return np.full(20_000, number), some_unfit(number)
+
+
+@pytest.mark.parametrize("more", [{}, {"restarts": 1}, {"retries": 2}])
+def test_it_may_come_along_with_what_is_large(more):
+    pipeline = Processor(large) >> same.options(on_error="dead_letter", **more)
+    results = pipeline.run(range(10), ordered=True)
+    assert [(int(array.sum()) // 20_000, rest) for array, rest in results] == [
+        (number, number) for number in range(0, 10, 2)
+    ]
+    assert [int(letter.item[0][0]) for letter in results.dead_letters] == [1, 3, 5, 7, 9]
 
 
 def test_where_it_is_skipped_no_letter_tells_of_it():

@@ -91,7 +91,7 @@ class Parcel:
         note: the parcel as it came.
     """
 
-    __slots__ = ("_by_value", "_memory", "_parts", "_private", "_size", "note")
+    __slots__ = ("_by_value", "_memory", "_parts", "_private", "_size", "note", "opened")
 
     def __init__(
         self,
@@ -110,6 +110,8 @@ class Parcel:
         # What was pickled is gone once it is loaded; buffers stay while the items do.
         self.note = b"" if isinstance(parts[0], Place) else note
         """The parcel as it came, if it can be read again for as long as its items are there."""
+        self.opened: tuple[Part, Sequence[Part]] = b"", ()
+        """What was pickled, and its buffers, where that can't be loaded all at once."""
 
     @staticmethod
     def received(memory: Memory, data: bytes | bytearray) -> Parcel:
@@ -151,7 +153,11 @@ class Parcel:
             look(part, private=self._private and index > 0) if isinstance(part, Place) else part
             for index, part in enumerate(self._parts)
         ]
-        return self._unpickled(stream, buffers)
+        try:
+            return self._unpickled(stream, buffers)
+        except Exception:
+            self.opened = stream, buffers
+            raise
 
     def load_copied(self) -> Any:
         """The items of a parcel that belongs to somebody else: it stays as it is."""

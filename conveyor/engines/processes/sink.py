@@ -40,7 +40,7 @@ class Sink:
         self.has_ended = bool(frame.end)
         self._path = frame.path
         started = perf_counter_ns()
-        items = unpack_items(self.way_in.name, frame)
+        items = unpack_items(self.way_in.name, frame, is_callers=True)
         spent = perf_counter_ns() - started
         self.gauge.count(len(items), frame.size)
         self.gauge.gave(len(items))

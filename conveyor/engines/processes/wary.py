@@ -9,20 +9,21 @@ To load so takes a hundred times as long, and is done only where that has failed
 
 from __future__ import annotations
 
+import gc
 import io
 import pickle
 import pickletools
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
 from typing import Any, cast
 
 from conveyor.engines.letters import Unloaded
 from conveyor.engines.processes.pickling import find_class
 from conveyor.engines.telling import short
 
-_PLAIN = (str, bytes, int, float, type(None), type, FunctionType, BuiltinFunctionType)
+_PLAIN = (str, bytes, int, float, type(None), type, FunctionType, BuiltinFunctionType, ModuleType)
 """What is the same whoever refers to it."""
 
 _OURS = ("cloudpickle", "conveyor.engines.processes.pickling")
@@ -44,14 +45,17 @@ def load(data: bytes, note: Callable[[int], None], left_out: Collection[int]) ->
 
 
 def spare(
-    data: bytes, note: Callable[[int], None], left_out: Collection[int]
+    data: bytes,
+    note: Callable[[int], None],
+    left_out: Collection[int],
+    buffers: Sequence[Any] = (),
 ) -> tuple[list[Any], dict[int, Exception]]:
     """The items of a batch, with stand-ins also for those that can't be loaded, and why they can't.
 
-    It takes what :func:`load` takes.
+    It takes what :func:`load` takes, and the buffers that belong to that.
     """
     failed: dict[int, Exception] = {}
-    return _Wary(data, note, left_out, failed).load(), failed
+    return _Wary(data, note, left_out, failed, buffers).load(), failed
 
 
 # -- which item a step belongs to --
@@ -108,6 +112,7 @@ class _Wary(_Base):  # type: ignore[misc]
     Args:
         data, note, left_out: as for :func:`load`.
         failed: gets the items that can't be loaded; None where the first ends it all.
+        buffers: those that were pickled out of band.
     """
 
     def __init__(
@@ -116,19 +121,26 @@ class _Wary(_Base):  # type: ignore[misc]
         note: Callable[[int], None],
         left_out: Collection[int],
         failed: dict[int, Exception] | None,
+        buffers: Sequence[Any] = (),
     ) -> None:
-        _Base.__init__(self, io.BytesIO(data))
+        _Base.__init__(self, io.BytesIO(data), buffers=buffers)
         self._owners = iter(list(_owners(data)))
         self._note = note
-        self._left_out = set(left_out)
+        self._left_out = left_out
         self._failed = failed
         self._owner = -1
-        self._of_left_out: dict[int, Any] = {}
+        self._instead: dict[int, tuple[Any, Unloaded]] = {}
+        """What was half made when it failed, and what stands for it where it is referred to."""
 
     @property
     def leaves_out(self) -> bool:
         """Whether this is for an item that is left out."""
         return self._owner in self._left_out
+
+    @property
+    def has_stand_ins(self) -> bool:
+        """Whether there may be some, in this item or in one before."""
+        return bool(self._left_out or self._failed)
 
     def step(self) -> None:
         """Another step begins."""
@@ -138,25 +150,23 @@ class _Wary(_Base):  # type: ignore[misc]
             self._note(owner)
 
     def tried(self, work: Callable[[], Any]) -> bool:
-        """Whether what is done for an item succeeds; if not, the item is left out from then on."""
+        """Whether what is done for an item succeeds; the rest of it is loaded all the same."""
         try:
             work()
         except Exception as error:
             if self._failed is None:
                 raise
             self._failed.setdefault(self._owner, error)
-            self._left_out.add(self._owner)
             return False
         return True
 
-    def memoized(self) -> None:
-        """What is on top of the stack may be referred to."""
-        if self.leaves_out and not isinstance(self.stack[-1], _PLAIN):
-            self._of_left_out[id(self.stack[-1])] = self.stack[-1]
-
     def referred(self) -> None:
-        """It has been."""
-        if not self.leaves_out and id(self.stack[-1]) in self._of_left_out:
+        """What is on top of the stack belongs to another part of the batch, too."""
+        found = self.stack[-1]
+        if isinstance(found, _PLAIN) or not self.has_stand_ins:
+            return
+        _, self.stack[-1] = self._instead.get(id(found), (found, found))
+        if not self.leaves_out and holds_a_stand_in(self.stack[-1]):
             self.tried(self._refuse_to_share)
 
     def _refuse_to_share(self) -> None:
@@ -171,9 +181,21 @@ class _Wary(_Base):  # type: ignore[misc]
         return found[0] if found else Unloaded(f"{module}.{name}")
 
     def leave_out(self, made: Any) -> None:
-        """Put a stand-in in the place of what is half made, and may have been referred to."""
-        self._of_left_out[id(made)] = made
-        self.stack[-1] = Unloaded(type(made).__qualname__)
+        """Put a stand-in in the place of what is half made, here and where it is referred to."""
+        self.stack[-1] = stand_in = Unloaded(type(made).__qualname__)
+        self._instead[id(made)] = made, stand_in
+
+
+def holds_a_stand_in(value: Any) -> bool:
+    """Whether something that could not be loaded is anywhere in a value."""
+    seen, found = {id(value)}, [value]
+    for one in found:  # to which more are added meanwhile
+        if isinstance(one, Unloaded):
+            return True
+        inner = [part for part in gc.get_referents(one) if not isinstance(part, _PLAIN)]
+        found += [part for part in inner if id(part) not in seen]
+        seen.update(map(id, inner))
+    return False
 
 
 def _both(first: Callable[[_Wary], None], then: Callable[[_Wary], None]) -> Callable[[_Wary], None]:
@@ -201,21 +223,41 @@ def _calling(load: Callable[[Any], None], parts: int) -> Callable[[Any], None]:
 
     def step(self: Any) -> None:
         below = len(self.stack) - parts
-        made, *arguments = self.stack[below:]
-        is_called = not self.leaves_out or _is_harmless(made)
+        called = self.stack[below:]
+        if self.leaves_out:
+            is_called = _is_harmless(called[0])
+        else:
+            is_called = not (self.has_stand_ins and holds_a_stand_in(called))
         if not (is_called and self.tried(partial(load, self))):
             del self.stack[below:]
-            self.stack.append(_stand_in(made, *arguments))
+            self.stack.append(_stand_in(*called))
+
+    return step
+
+
+def _filling(load: Callable[[Any], None]) -> Callable[[Any], None]:
+    """A step that puts what lies above something into that, which may be of the user's making."""
+
+    def step(self: Any) -> None:
+        if not self.tried(partial(load, self)):
+            self.leave_out(self.stack[-1])
 
     return step
 
 
 def _build(self: Any) -> None:
-    made = self.stack[-2]
-    if self.leaves_out and isinstance(made, Unloaded):
+    if self.has_stand_ins and isinstance(self.stack[-2], Unloaded):
         self.stack.pop()
-    elif not self.tried(partial(_Base.load_build, self)):
-        self.leave_out(made)
+    else:
+        _filled(self)
+
+
+_filled = _filling(_Base.load_build)
+
+
+def _frozenset(self: Any) -> None:
+    if not self.tried(partial(_Base.load_frozenset, self)):
+        self.stack.append(Unloaded("frozenset"))
 
 
 _steps: dict[int, Callable[[Any], None]] = {
@@ -224,9 +266,10 @@ _steps: dict[int, Callable[[Any], None]] = {
     pickle.NEWOBJ[0]: _calling(_Base.load_newobj, 2),
     pickle.NEWOBJ_EX[0]: _calling(_Base.load_newobj_ex, 3),
     pickle.BUILD[0]: _build,
+    pickle.FROZENSET[0]: _frozenset,
 }
-for _code in (pickle.MEMOIZE, pickle.BINPUT, pickle.LONG_BINPUT):
-    _steps[_code[0]] = _both(_steps[_code[0]], _Wary.memoized)
+for _code in (pickle.APPEND, pickle.APPENDS, pickle.SETITEM, pickle.SETITEMS, pickle.ADDITEMS):
+    _steps[_code[0]] = _filling(_steps[_code[0]])
 for _code in (pickle.BINGET, pickle.LONG_BINGET):
     _steps[_code[0]] = _both(_steps[_code[0]], _Wary.referred)
 _Wary.dispatch = {key: _both(_Wary.step, step) for key, step in _steps.items()}

@@ -103,7 +103,7 @@ class WayInEnd:
         if self._joiner.needs_items:
             if self.note_load is not None and frame.count:
                 self.note_load(frame.count)
-            frame.items = unpack_items(self.name, frame)
+            frame.items = unpack_items(self.name, frame, is_callers=self.note_load is None)
             frame.payload = None
             if self.note_loaded is not None:
                 self.note_loaded()

@@ -70,17 +70,18 @@ Loaded = tuple[list[Any], dict[int, NotPicklable]]
 """The items of a frame, and the indexes of those that can't be loaded, with why."""
 
 
-def unpack_items(stage: str, frame: Frame) -> list[Any]:
+def unpack_items(stage: str, frame: Frame, *, is_callers: bool = False) -> list[Any]:
     """The items of a frame, which may have come as bytes.
 
     Args:
         stage: whose they are, for errors.
         frame: the frame.
+        is_callers: whether this is the caller's process.
 
     Raises:
         NotPicklable: one of them can't be loaded here.
     """
-    items, failed = unpack_those_that_load(stage, frame)
+    items, failed = unpack_those_that_load(stage, frame, is_callers=is_callers)
     if failed:
         raise failed.pop(min(failed))
     return items
@@ -92,6 +93,8 @@ def unpack_those_that_load(
     load: Callable[[Any], list[Any]] = load,
     note: Callable[[int], None] = lambda _: None,
     left_out: Collection[int] = (),
+    *,
+    is_callers: bool = False,
 ) -> Loaded:
     """The items of a frame, with stand-ins for those that can't be loaded here, and why they can't.
 
@@ -101,6 +104,7 @@ def unpack_those_that_load(
         load: unpickles its payload.
         note: where that fails, called with the index of each item before it is loaded with care.
         left_out: the indexes of those that are not to be loaded then.
+        is_callers: whether this is the caller's process.
 
     Raises:
         NotPicklable: it is not known which of them can't be loaded.
@@ -112,21 +116,27 @@ def unpack_those_that_load(
     try:
         return load(frame.payload), {}
     except Exception as error:
-        if isinstance(frame.payload, (bytes, bytearray)) and not isinstance(error, MemoryError):
+        is_of_items = True
+        if not isinstance(error, MemoryError):
             with suppress(Exception):
-                items, failed = _spared(stage, bytes(frame.payload), note, left_out)
-                if failed:  # else it was not for the items that it failed
+                items, failed = _spared(stage, frame.payload, note, left_out)
+                if failed:
                     return items, failed
+                is_of_items = False
+        if is_callers and not is_of_items:
+            raise  # a signal handler has raised meanwhile: a limit of time, for one
         what = f"(one of {frame.count})" if frame.count > 1 else "that it was given"
         raise _not_loaded(stage, what, error) from error
 
 
 def _spared(
-    stage: str, data: bytes, note: Callable[[int], None], left_out: Collection[int]
+    stage: str, payload: Any, note: Callable[[int], None], left_out: Collection[int]
 ) -> Loaded:
     from conveyor.engines.processes import wary
 
-    items, failed = wary.spare(data, note, left_out)
+    is_whole = isinstance(payload, (bytes, bytearray))
+    data, buffers = (payload, ()) if is_whole else payload.opened
+    items, failed = wary.spare(bytes(data), note, left_out, buffers)
     return items, {
         index: _because(_not_loaded(stage, short(items[index]), error), error)
         for index, error in failed.items()
