@@ -16,7 +16,7 @@ from conveyor.dsl.links import BalancedFork, Fork, Join, Pipe, ReplicatedFork
 from conveyor.dsl.normal import Atoms
 from conveyor.dsl.options import changed, see_that_it_restarts
 from conveyor.dsl.pipeline import Pipeline
-from conveyor.dsl.processor import Feed, Processor
+from conveyor.dsl.processor import Feed, Processor, Source
 from conveyor.dsl.rules import Broken, Fault, refuse
 from conveyor.dsl.seams import misfits_between
 from conveyor.dsl.site import caller
@@ -318,7 +318,8 @@ def with_options(element: Element[Any, Any], options: Mapping[str, Any]) -> Any:
         if isinstance(atom, Processor) and not isinstance(atom, Feed):
             count += 1
             if options.get("restarts"):
-                see_that_it_restarts(atom, Processor.finish)
+                is_source = isinstance(atom, Source)
+                see_that_it_restarts(atom, Processor.finish, is_source=is_source)
             copy: Element[Any, Any] = with_settings(atom, changed(atom._conveyor.settings, options))
             return copy
         return atom

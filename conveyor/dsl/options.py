@@ -88,18 +88,19 @@ def changed(settings: Settings, options: Mapping[str, Any]) -> Settings:
     return replace(settings, **given)
 
 
-def see_that_it_restarts(processor: Any, nothing: object) -> None:
+def see_that_it_restarts(processor: Any, nothing: object, *, is_source: bool) -> None:
     """See that a processor may be started again in the middle of a run.
 
     Args:
         processor: the processor.
         nothing: the ``finish`` that does nothing.
+        is_source: whether it makes its items.
 
     Raises:
         UsageError: it may not; what to do is said.
     """
     kind = cast("Any", type(processor))
-    if hasattr(kind, "generate"):
+    if is_source:
         raise UsageError(
             f"options(restarts=...): {processor!r} is a source, and what it gave before it died "
             "can't be told from what it would give again: leave it out for the source"

@@ -300,6 +300,17 @@ def test_a_source_can_not_be_started_again():
         (Source([1]) >> Add(1)).options(restarts=1)
 
 
+def test_a_processor_may_have_a_method_that_a_source_has():
+    class Model(Processor):
+        def generate(self, prompt):
+            return prompt.upper()
+
+        def process(self, prompt):
+            return self.generate(prompt)
+
+    assert Model().options(restarts=1).run(["a"]) == ["A"]
+
+
 def test_a_process_is_not_shared_with_one_that_would_be_lost():
     with pytest.raises(UsageError, match=r"would share the process .* allow two, or give both"):
         (Feed() >> Add(1).options(restarts=1) >> Add(2)).run([1], processes=1)
