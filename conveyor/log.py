@@ -78,7 +78,8 @@ class _Finder:
 
             def exec_module(module: ModuleType) -> None:
                 execute(module)
-                if self in sys.meta_path:  # until then: who finds it may not import it
+                # Who finds it may not import it, and a loader may be that of other modules, too.
+                if module.__name__ == _LOGURU and self in sys.meta_path:
                     sys.meta_path.remove(self)
                     self._act(module.logger)
 

@@ -58,7 +58,7 @@ def _read_json(lines: Iterable[str], file: str) -> Iterator[Any]:
         if not line.isspace():
             try:
                 item = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise RecordError(f"line {number} of {file} is no JSON: {error}") from None
             yield item
 

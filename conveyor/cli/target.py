@@ -58,6 +58,8 @@ def _named(target: str) -> tuple[ModuleType, str, object]:
 
 def _module(name: str) -> ModuleType:
     sys.path.insert(0, str(Path.cwd()))
+    if name.startswith("."):
+        raise TargetError(f"there is no module {name!r}: write its whole name")
     try:
         return _guarded(lambda: importlib.import_module(name))
     except ModuleNotFoundError as error:

@@ -95,7 +95,7 @@ def micro(text: str) -> str:
 
 def rate(value: float) -> str:
     """So many in a second."""
-    for least, unit in ((1e6, "M"), (1e4, "k")):
+    for least, one, unit in ((999_500, 1e6, "M"), (1e4, 1e3, "k")):  # of three digits, none is 1000
         if value >= least:
-            return f"{value / least * (1 if unit == 'M' else 10):.3g}{unit}/s"
+            return f"{value / one:.3g}{unit}/s"
     return f"{value:,.0f}/s" if value >= 10 else f"{value:.2g}/s"  # noqa: PLR2004 - two digits

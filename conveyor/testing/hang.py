@@ -40,7 +40,7 @@ class Watch:
             return self
         self._is_on = True
         self._before: Any = signal.signal(_SIGNAL, self._on_signal)
-        self._timer = threading.Timer(self._seconds, self._ring)
+        self._timer = threading.Timer(min(self._seconds, threading.TIMEOUT_MAX), self._ring)
         self._timer.daemon = True
         self._timer.start()
         return self

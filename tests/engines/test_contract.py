@@ -639,6 +639,8 @@ def test_an_error_of_the_callers_is_not_hidden_by_one_of_a_teardown(on):
     assert "as the pipeline was closed: stage 'untidy' failed: OSError: not tidied up" in note
     with pytest.raises(StageError, match="not tidied up"):
         leave_by(None)
+    with pytest.raises(StageError, match="not tidied up"):
+        leave_by(GeneratorExit())  # of which nobody reads the notes
 
 
 def test_the_account_balances(on):

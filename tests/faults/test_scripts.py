@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import zipfile
 
 import pytest
 
@@ -929,6 +930,15 @@ def log_of(program):
 def test_the_library_is_silent_until_it_is_asked(imports):
     assert log_of(imports + RUN) == ""
     assert "runs abs" in log_of(imports + "; loguru.logger.enable('conveyor')" + RUN)
+
+
+def test_another_module_of_the_archive_that_loguru_is_in_can_be_imported(tmp_path):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("loguru.py", "")
+        archive.writestr("other.py", "")
+    program = "import sys, importlib.util, conveyor; sys.path.insert(0, {!r}); {}; import other"
+    look = "importlib.util.find_spec('loguru')"
+    assert log_of(program.format(str(tmp_path / "all.zip"), look)) == ""
 
 
 def test_a_run_without_a_log_does_not_import_what_it_would_need():

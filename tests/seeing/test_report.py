@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from conveyor import AUTO, Feed, Join, Processor, UsageError, processor
+from conveyor.seeing.drawing import rate
 from tests.seeing.browser import browse
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -228,3 +229,11 @@ def test_a_browser_finds_nothing_to_run(tmp_path):
     assert "<title>Run of " in seen
     assert "<title>run</title>" not in seen
     assert "<script" not in seen
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(0.5, "0.5/s"), (1234, "1,234/s"), (12_345, "12.3k/s"), (999_600, "1M/s"), (2.5e6, "2.5M/s")],
+)
+def test_a_rate_has_no_exponent(value, told):
+    assert rate(value) == told

@@ -442,3 +442,15 @@ def test_hypothesis(items):
 
 def test_a_seed_without_a_test_of_pipelines_changes_nothing(run):
     assert ids(run("def test_plain(): pass", "-v", "--conveyor-seed=5")) == {"test_plain": "PASSED"}
+
+
+def test_a_limit_may_be_longer_than_any_clock_goes(run):
+    result = run(
+        """
+def test_it(conveyor_run):
+    assert conveyor_run(double, [1], engine="inline") == [2]
+""",
+        "--conveyor-limit=inf",
+        "-Werror",
+    )
+    result.assert_outcomes(passed=1)
