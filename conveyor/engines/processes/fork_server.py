@@ -60,7 +60,8 @@ def _environment_of_helpers() -> Generator[None, None, None]:
     """Let helpers find modules where we do, and not read from the terminal at their end.
 
     They are started with ``python -c``, which would look into the current folder before all others:
-    a file of the user's there may have the name of a module of the standard library.
+    a file of the user's there may have the name of a module of the standard library. Where Python
+    ignores such variables (``-E``), it does.
     """
     path = [one for one in sys.path if isinstance(one, str) and os.pathsep not in one]
     wanted = {
