@@ -945,6 +945,27 @@ def test_a_run_without_a_log_does_not_import_what_it_would_need():
     assert log_of("import sys, conveyor" + RUN + "; assert 'loguru' not in sys.modules") == ""
 
 
+def test_a_forked_copy_of_the_caller_takes_nothing_of_its_stream(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        stream = Processor(abs).stream(iter(range(30_000)), ordered=True)
+        outputs = [next(stream)]
+        child = os.fork()
+        if not child:
+            try:
+                list(stream)
+            except UsageError as error:
+                os._exit("belongs to process" in str(error))
+            os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+        outputs += stream
+        print(outputs == [*range(30_000)])
+        """,
+    )
+    assert (ended.out, ended.err) == ("True\n", "")
+
+
 def test_files_in_the_current_folder_are_not_taken_for_modules(tmp_path):
     ended = run(
         tmp_path,

@@ -134,8 +134,7 @@ class Processes(Live[Any]):
         Raises:
             ResourceError: the system refuses that.
         """
-        if self._pid != os.getpid():
-            raise UsageError(f"this pipeline belongs to process {self._pid}; open one in this one")
+        self._see_that_ours()
         if current_process().daemon:
             raise UsageError(
                 "this process is a daemon, as the workers of multiprocessing.Pool are, and may "
@@ -153,6 +152,19 @@ class Processes(Live[Any]):
             except BaseException:
                 self._break_off()
                 raise
+
+    def _see_that_ours(self) -> None:
+        """See that this is no forked copy of the process that began.
+
+        Raises:
+            UsageError: it is.
+        """
+        if self._pid != os.getpid():
+            raise UsageError(f"this pipeline belongs to process {self._pid}; open one in this one")
+
+    def _next(self, batches: Generator[list[Any], None, None]) -> list[Any] | None:
+        self._see_that_ours()
+        return super()._next(batches)
 
     @interrupts_held()
     def _have_crew(self) -> None:
