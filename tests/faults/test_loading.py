@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from conveyor import Feed, Join, NotPicklable, Pipe, Processor, StageError, WorkerDied
+from tests.faults.scripts import run
 
 COUNT, FATAL, WRONG = 60, 23, 24
 
@@ -139,3 +141,78 @@ def test_a_processor_that_can_not_be_loaded_is_told(more):
         (Feed() >> same >> Holds().options(**more)).run([1])
     assert (caught.value.stage, caught.value.item) == ("holds", None)
     assert isinstance(caught.value.__cause__, TypeError)
+
+
+def test_what_kills_who_loads_it_does_not_kill_the_caller_that_tells_of_another(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        class Killer:
+            def __reduce__(self):
+                return os._exit, (9,)
+
+        @processor
+        def gives(_):
+            yield from [*range(200), Killer(), 5, -1, 3]
+
+        def work(item):
+            if item == -1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return item
+
+        pipeline = gives >> Processor(work).options(on_error="dead_letter", restarts=9)
+        results = pipeline.run([0], ordered=True)
+        print(len(results), [type(letter.error).__name__ for letter in results.dead_letters])
+        """,
+    )
+    assert (ended.code, ended.out) == (0, "202 ['WorkerDied', 'WorkerDied']\n"), ended.err
+
+
+# -- where several workers share a process --
+
+
+class Odd(Processor):
+    """Fails for odd numbers in some way, and gives much, so that there is no room for it."""
+
+    def __init__(self, fail):
+        self.fail = fail
+
+    def process(self, number):
+        if number % 2:
+            self.fail(number)
+        yield number, bytes(3000)
+
+
+def raises(number):
+    raise ValueError(number)
+
+
+def dies_at_fifty_one(number):
+    if number == 51:
+        os._exit(7)
+
+
+def shared(fail, **options):
+    step = Odd(fail).options(**options) >> Pipe(capacity=1)
+    return Feed() >> step * step * step & Processor(len)
+
+
+@pytest.mark.parametrize("more", [{}, {"restarts": 1}])
+def test_each_letter_is_kept_though_others_had_their_turn_meanwhile(more):
+    results = shared(raises, on_error="dead_letter", **more).run(range(100), processes=2)
+    assert len(results) == 150
+    told = Counter((letter.stage, letter.item) for letter in results.dead_letters)
+    assert len(told) == told.total() == 150
+
+
+def test_the_item_is_named_though_others_had_their_turn_meanwhile():
+    with pytest.raises(WorkerDied) as caught:
+        shared(dies_at_fifty_one).run(range(100), processes=2)
+    assert caught.value.item == "51"
+
+
+def test_an_item_has_failed_after_two_deaths_though_others_had_their_turn_meanwhile():
+    pipeline = shared(dies_at_fifty_one, on_error="dead_letter", restarts=6)
+    results = pipeline.run(range(100), processes=2)
+    assert len(results) == 297
+    assert [letter.item for letter in results.dead_letters] == [51] * 3

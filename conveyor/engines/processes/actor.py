@@ -63,8 +63,9 @@ class Recording(Protocol):
     def pause(self) -> None:
         """Note that nothing is in work for now: what is there waits."""
 
-    def resume(self, worker: int) -> None:
-        """Note that what a worker had in work is in work again, if nothing else was meanwhile."""
+    def resume(self, worker: int) -> bool:
+        """Note that it is in work again; False where it has to begin again, for others were."""
+        ...
 
     def note(self, items: list[Any]) -> Sized | None:
         """What to note of the items of a batch that has no bytes."""
@@ -110,6 +111,8 @@ class StageActor:
         """Where it keeps what it does, while a run is traced."""
         self._unloadable: Blamed = {}
         """The items of the frame in work that can't be loaded, where the run bears that."""
+        self._noted: tuple[int, Sized | None, int, Entry] = (0, None, 0, (0, 0))
+        """What is noted of the frame in work, for when something else was noted meanwhile."""
         self.setup: Span | None = None
         """When its processor was set up, until a run has begun since."""
         self._reports = planned.reports
@@ -257,7 +260,7 @@ class StageActor:
             note(stage)
             last = self._suspect(part, count)
             if not self.way_out.offer(answer):
-                yield from self._paused(self.way_out.clear())
+                yield from self._paused(self.way_out.clear(), is_last=part.is_last)
             self._given(frame, family, part)
             at[0], at[1] = last, 1
             if self.meter is not None:
@@ -279,12 +282,22 @@ class StageActor:
             fields[0], fields[1] = origins[0], origins[-1] - origins[0] + 1
         return last
 
-    def _paused(self, giving: Coroutine) -> Coroutine:
-        """Wait for room: what a worker dies of then is no item."""
+    def _paused(self, giving: Coroutine, *, is_last: bool) -> Coroutine:
+        """Wait for room: what a worker dies of then is no item, or one of a worker beside it."""
+        fields = self._recording.fields
         for moved in giving:
+            index, span = fields[0], fields[1]
             self._recording.pause()
             yield moved
-            self._recording.resume(self.number)
+            if not (self._recording.resume(self.number) or is_last):
+                self._recording.begin(self.number, *self._noted)
+                fields[0], fields[1] = index, span
+
+    def _note_work(
+        self, count: int, payload: Sized | None, first: int = 0, entry: Entry = (0, 0)
+    ) -> None:
+        self._noted = count, payload, first, entry
+        self._recording.begin(self.number, *self._noted)
 
     def _given(self, frame: Frame, family: Family, part: Part) -> None:
         """A part of the answer to a frame has been given, whole."""
@@ -293,10 +306,9 @@ class StageActor:
         """The items that are to be processed, and where they come from."""
         items = self._unpacked(stage, frame)
         if items:
-            payload = frame.payload
-            if payload is None:
-                payload = self._recording.note(items)
-            self._recording.begin(self.number, len(items), payload)
+            is_known = frame.payload is not None and not self._unloadable
+            payload = frame.payload if is_known else self._recording.note(items)
+            self._note_work(len(items), payload)
         return items, frame.scopes
 
     def _batch(self, frame: Frame, items: list[Any]) -> Batch:

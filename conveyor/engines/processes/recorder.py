@@ -146,9 +146,15 @@ class Recorder:
         self._paused = self.fields[_WORKER]
         self.fields[_WORKER] = 0
 
-    def resume(self, worker: int) -> None:
-        """Note that what a worker had in work is in work again, if nothing else was meanwhile."""
-        self.fields[_WORKER] = self._paused if self._paused == worker + 1 else 0
+    def resume(self, worker: int) -> bool:
+        """Note that what a worker had in work is in work again, if nothing else was meanwhile.
+
+        Returns:
+            Whether that is so; else it is to begin again.
+        """
+        is_there = self._paused == worker + 1
+        self.fields[_WORKER] = self._paused if is_there else 0
+        return is_there
 
     def note(self, items: list[Any]) -> bytes | None:
         """What to note of the items of a batch that has no bytes."""

@@ -188,7 +188,10 @@ class RestartableActor(StageActor):
     def _taken_up(self, stage: Stage, frame: Frame) -> tuple[list[Any], Scopes]:
         items, first = self._unpacked(stage, frame), self._progress.resume(frame.link).taken
         if len(items) > first:
-            self._recording.begin(self.number, len(items), frame.payload, first, self._entry(frame))
+            # What took care to be loaded is not for the caller to load, if the worker dies.
+            is_safe = self._left_out(frame) is None and not self._unloadable
+            payload = frame.payload if is_safe else self._recording.note(items)
+            self._note_work(len(items), payload, first, self._entry(frame))
         if not first:
             return items, frame.scopes
         return items[first:], traced(frame.scopes, range(first, len(items)))
@@ -202,13 +205,18 @@ class RestartableActor(StageActor):
         return self._loaded_noting(self._recording.loading, name, frame)
 
     def _loaded_noting(self, note: Callable[[int], None], name: str, frame: Frame) -> Loaded:
-        left_out = self._blame[2] if self._blame and self._blame[0] == self._entry(frame) else None
+        left_out = self._left_out(frame)
         if left_out is None:
             return unpack_those_that_load(name, frame)
         from conveyor.engines.processes import wary
 
         load = partial(wary.load, note=note, left_out=left_out)
         return unpack_those_that_load(name, frame, load, note, left_out)
+
+    def _left_out(self, frame: Frame) -> Collection[int] | None:
+        """The items that are not to be loaded, if a worker has died of loading that frame."""
+        is_blamed = self._blame is not None and self._blame[0] == self._entry(frame)
+        return self._blame[2] if self._blame is not None and is_blamed else None
 
     def _entry(self, frame: Frame) -> Entry:
         return frame.link, self._receivers[frame.link].entry

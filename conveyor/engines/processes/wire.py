@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence, Sized
 from contextlib import suppress
 from typing import Any
 
-from conveyor.engines.letters import DeadLetter
+from conveyor.engines.letters import DeadLetter, Unloaded
 from conveyor.engines.processes.causes import pack_chain, unpack_chain
 from conveyor.engines.processes.culprit import culprit
 from conveyor.engines.processes.pickling import PROTOCOL, dumps, failure, loads
@@ -137,14 +137,32 @@ def _spared(
     is_whole = isinstance(payload, (bytes, bytearray))
     data, buffers = (payload, ()) if is_whole else payload.opened
     items, failed = wary.spare(bytes(data), note, left_out, buffers)
+    for index in failed:
+        if not _travels(items[index]):  # as a dead letter; it is half made
+            items[index] = Unloaded(short(items[index]))
     return items, {
         index: _because(_not_loaded(stage, short(items[index]), error), error)
         for index, error in failed.items()
     }
 
 
+def _travels(item: Any) -> bool:
+    try:
+        return _is_loaded(dumps(item))
+    except Exception:
+        return False
+
+
+def _is_loaded(data: bytes) -> bool:
+    try:
+        loads(data)
+    except Exception:
+        return False
+    return True
+
+
 def _not_loaded(stage: str, item: str, error: Exception) -> NotPicklable:
-    hint = "it was pickled, but what it was pickled as can't be loaded in the worker"
+    hint = "it was pickled, but what it was pickled as can't be loaded"
     if isinstance(error, MemoryError):
         hint = NO_MEMORY
     return NotPicklable(stage, item, "loading it", reason(error), hint)
@@ -233,5 +251,7 @@ def unpack_letter(data: bytes, error: ConveyorError) -> DeadLetter:
     try:
         return DeadLetter(stage, loads(packed), error, attempts)
     except Exception as failed:
+        if _is_loaded(packed):
+            raise  # a signal handler has raised meanwhile
         what = "of a dead letter"
         raise NotPicklable(stage, what, "loading it", reason(failed), _LETTER_HINT) from failed
