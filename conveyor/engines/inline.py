@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter_ns
@@ -437,5 +438,14 @@ def copied_item(stage: str, item: Any) -> Any:
     try:
         return copy.deepcopy(item)
     except Exception as error:
+        with suppress(Exception):  # some can be pickled, by our rules, and not be copied
+            return _sent(item)
         hint = "between processes it would have to be pickled"
         raise NotPicklable(stage, short(item), "it can't be copied", reason(error), hint) from error
+
+
+def _sent(item: Any) -> Any:
+    """An item as it comes out of a pipe."""
+    from conveyor.engines.processes.pickling import dumps, loads
+
+    return loads(dumps(item, ()))

@@ -127,6 +127,19 @@ def test_any_value_is_an_item(on, item):
     assert output == repr(item)
 
 
+@pytest.mark.parametrize("nested", [lambda view: view, lambda view: [view]])
+def test_a_memoryview_is_an_item_of_its_own(on, nested):
+    def write(item):
+        (view,) = item if isinstance(item, list) else [item]
+        view[0] = 9
+        return bytes(view)
+
+    data = bytearray(b"abc")
+    pipeline = Feed() >> Processor(write) * Processor(write)
+    assert pipeline.run([nested(memoryview(data))], **on) == [b"\x09bc"] * 2
+    assert data == b"abc"
+
+
 def test_an_ordered_join_keeps_the_order_of_the_source(on):
     pipeline = Feed() >> Repeat() % 3 & Join("ordered") >> same
     assert pipeline.run(range(30), **on) == [n for n in range(30) for _ in range(n)]
