@@ -397,8 +397,8 @@ class Live(ABC, Generic[Out_co]):
         except BaseException as error:
             with self._access:
                 self._break_off()  # what is left, if something has come before that began
-            is_read = raised is not None and not isinstance(raised, (GeneratorExit, SystemExit))
-            if raised is None or not (is_read and isinstance(error, ConveyorError)):
+            has_readers = not isinstance(raised, (GeneratorExit, SystemExit))
+            if raised is None or not has_readers or not isinstance(error, ConveyorError):
                 raise
             # A teardown that failed besides: what is on its way already says more.
             raised.add_note(f"and as the pipeline was closed: {error}")

@@ -359,13 +359,14 @@ def _apart(may_restart: Sequence[bool], processes: int) -> list[int]:
 
     One process is not enough for both; then they share it all the same.
     """
-    many, few = sum(may_restart), len(may_restart) - sum(may_restart)
-    if not (many and few and processes > 1):
-        return _evenly(len(may_restart), processes)
-    wanted = round(processes * many / (many + few))
-    share = min(max(wanted, 1, processes - few), processes - 1, many)
-    kept, lost = iter(_evenly(many, share)), iter(_evenly(few, processes - share))
-    places = [next(kept) if may else share + next(lost) for may in may_restart]
+    workers, hardy = len(may_restart), sum(may_restart)
+    mortal = workers - hardy
+    if not (hardy and mortal and processes > 1):
+        return _evenly(workers, processes)
+    wanted = round(processes * hardy / workers)
+    share = min(max(wanted, 1, processes - mortal), processes - 1, hardy)
+    for_hardy, for_mortal = iter(_evenly(hardy, share)), iter(_evenly(mortal, processes - share))
+    places = [next(for_hardy) if may else share + next(for_mortal) for may in may_restart]
     numbers = {place: number for number, place in enumerate(dict.fromkeys(places))}
     return [numbers[place] for place in places]
 
