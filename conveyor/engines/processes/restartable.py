@@ -213,10 +213,15 @@ class RestartableActor(StageActor):
         load = partial(wary.load, note=note, left_out=left_out)
         return unpack_those_that_load(name, frame, load, note, left_out)
 
+    def _blame_for(self, frame: Frame) -> Blame | None:
+        """What is not to be tried again of a frame, if it was in work in a death."""
+        blame = self._blame
+        return blame if blame is not None and blame[0] == self._entry(frame) else None
+
     def _left_out(self, frame: Frame) -> Collection[int] | None:
         """The items that are not to be loaded, if a worker has died of loading that frame."""
-        is_blamed = self._blame is not None and self._blame[0] == self._entry(frame)
-        return self._blame[2] if self._blame is not None and is_blamed else None
+        blame = self._blame_for(frame)
+        return None if blame is None else blame[2]
 
     def _entry(self, frame: Frame) -> Entry:
         return frame.link, self._receivers[frame.link].entry
@@ -241,11 +246,10 @@ class RestartableActor(StageActor):
 
     def _blamed(self, frame: Frame, first: int) -> Blamed | None:
         """The items of a frame that can't be loaded, or that are not to be tried after a death."""
-        blamed = self._unloadable
-        if self._blame is not None and self._blame[0] == self._entry(frame):
-            blamed = {**blamed, **self._blame[1]}
-        elif not blamed:
+        blame = self._blame_for(frame)
+        if blame is None and not self._unloadable:
             return None
+        blamed = {**self._unloadable, **(blame[1] if blame else {})}
         return {index - first: why for index, why in blamed.items()}
 
     def _given(self, frame: Frame, family: Family, part: Part) -> None:

@@ -116,15 +116,16 @@ def unpack_those_that_load(
     try:
         return load(frame.payload), {}
     except Exception as error:
-        is_of_items = True
+        found = None
         if not isinstance(error, MemoryError):
             with suppress(Exception):
-                items, failed = _spared(stage, frame.payload, note, left_out)
-                if failed:
-                    return items, failed
-                is_of_items = False
-        if is_callers and not is_of_items:
-            raise  # a signal handler has raised meanwhile: a limit of time, for one
+                found = _spared(stage, frame.payload, note, left_out)
+        if found is not None:
+            items, failed = found
+            if failed:
+                return items, failed
+            if is_callers:
+                raise  # a signal handler has raised meanwhile: a limit of time, for one
         what = f"(one of {frame.count})" if frame.count > 1 else "that it was given"
         raise _not_loaded(stage, what, error) from error
 
