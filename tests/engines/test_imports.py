@@ -112,12 +112,21 @@ class Model(conveyor.Processor):
 def test_what_takes_long_is_imported_while_the_fork_server_starts():
     program = (
         "import sys, conveyor.engines.opening, conveyor.engines.processes.fork_server\n"
-        "late = ('cloudpickle', 'conveyor.engines.stage', 'conveyor.engines.processes.worker')\n"
+        "import conveyor.engines.processes.imports\n"
+        "late = ('cloudpickle', 'logging', 'pathlib', 'traceback')\n"
+        "late += ('conveyor.engines.stage', 'conveyor.engines.processes.worker')\n"
         "print(*(name for name in late if name in sys.modules))"
     )
     command = [sys.executable, "-c", program]
     early = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert early.stdout.strip() == ""
+
+
+def test_the_fork_server_does_without_what_no_worker_needs():
+    program = "import sys, conveyor.engines.processes.preload; print('pathlib' in sys.modules)"
+    command = [sys.executable, "-c", program]
+    needless = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert needless.stdout.strip() == "False"
 
 
 def test_a_worker_does_not_look_for_garbage_in_what_it_has_inherited():

@@ -15,7 +15,6 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, process, resource_tracker, util
 from multiprocessing.forkserver import ForkServer
-from pathlib import Path
 from typing import Any
 
 from conveyor.engines.processes.descriptors import fill_standard_streams, is_readable
@@ -250,7 +249,7 @@ def bury(server: ForkServer, error: Exception) -> None:
         if not _is_taken(dead._forkserver_alive_fd, dead._forkserver_pid):
             os.close(dead._forkserver_alive_fd)
         with suppress(OSError):
-            Path(dead._forkserver_address).unlink()
+            os.unlink(dead._forkserver_address)  # noqa: PTH108 - pathlib is slow to import
         _buried.add(dead._forkserver_pid)
     if not isinstance(error, FileNotFoundError):
         wait_for(dead._forkserver_pid)

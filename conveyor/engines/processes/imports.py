@@ -13,7 +13,6 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from conveyor.dsl.copies import instance_state
-from conveyor.engines.processes.logged import setup
 from conveyor.graph import Graph
 
 MODULES = "CONVEYOR_MODULES"
@@ -33,7 +32,15 @@ def imported_by(graph: Graph) -> list[str]:
         for part in parts:
             if isinstance(part, type | FunctionType):
                 found |= dict.fromkeys(filter(_is_installed, map(_module_of, _used(part))))
-    return [*found, *(("logging",) if setup() is not None else ())]
+    return [*found, *(["logging"] if _is_logging_set_up() else [])]
+
+
+def _is_logging_set_up() -> bool:
+    if "logging" not in sys.modules:
+        return False
+    from conveyor.engines.processes.logged import setup  # slow to import, but for what logging has
+
+    return setup() is not None
 
 
 def _used(part: type[Any] | FunctionType) -> Iterator[Any]:

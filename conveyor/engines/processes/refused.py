@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import resource
-from pathlib import Path
 
 from conveyor.engines.processes.descriptors import close_all
 from conveyor.engines.processes.interrupts import interrupts_held
@@ -76,7 +75,7 @@ def _is_of_current_folder(error: BaseException) -> bool:
     """Whether something is not there because the current folder is not."""
     if isinstance(error, FileNotFoundError):
         try:
-            Path.cwd()
+            os.getcwd()  # noqa: PTH109 - workers do without pathlib, which is slow to import
         except FileNotFoundError:
             return True
     return False
