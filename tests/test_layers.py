@@ -53,6 +53,7 @@ OTHERS = {
     "_code_reduce",
     "_make_skeleton_class",
     "_make_skeleton_enum",
+    "_extract_code_globals",
     "_core",  # of loguru
     "_options",
     "_children",  # of multiprocessing
@@ -70,7 +71,7 @@ OTHERS = {
 
 KNOWN = {
     ("engines/processes/pickling.py", "_root"),
-    ("engines/processes/culprit.py", "_function"),
+    ("engines/processes/culprit.py", "_callable"),
 }
 """What engines use of elements that should have a public name."""
 

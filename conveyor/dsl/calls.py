@@ -7,10 +7,11 @@ from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import Any
 
+from conveyor.dsl.functions import name_of
 from conveyor.dsl.names import label
 from conveyor.dsl.processor import Processor, Source
 from conveyor.dsl.rules import Broken
-from conveyor.dsl.wrapped import Wrapped, is_method
+from conveyor.dsl.wrapped import Wrapped, is_method, unbindable
 
 
 def called(processor: Processor[Any, Any]) -> Callable[..., Any]:
@@ -34,6 +35,9 @@ def uncallable(processor: Processor[Any, Any]) -> Broken | None:
     hint = "give them to __init__, and keep them in self"
     if isinstance(processor, Wrapped):
         hint = f"write {name}.bind({values})"
+        if unbindable(processor, missing) is not None:  # it takes them by their place alone
+            alone, item = ("of the item alone", "item, ") if besides else ("of no arguments", "")
+            hint = f"write a function {alone} that calls {name_of(processor._function)}({item}...)"
         if is_method(processor):
             hint = f"a method is no processor by itself: write Processor(x.{name})"
     message = f"{name} needs {', '.join(missing)}{besides}"

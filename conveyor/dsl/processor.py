@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Never, Self, overload
 
 from conveyor.dsl.copies import OWN, WITH_ARGUMENTS, Own, is_told, kept
 from conveyor.dsl.element import Element, is_element_class
-from conveyor.dsl.functions import ASYNC, is_async, shown
+from conveyor.dsl.functions import ASYNC, is_async, is_generator, shown
 from conveyor.dsl.options import shown as shown_settings
 from conveyor.dsl.rules import refuse_element
 from conveyor.dsl.variables import Closed, Fed, In, Out
@@ -206,6 +206,13 @@ def _refuse_unfinished(cls: type[Processor[Any, Any]]) -> None:
         if is_async(getattr(cls, called)):
             hint = f"make it a plain function; asyncio.run(...) inside {called} works"
             message = f"{cls.__name__}.{called} {ASYNC}"
+            refuse_element(cls.__name__, message, hint)
+    for called in ("setup", "teardown"):
+        if is_generator(getattr(cls, called)):
+            hint = (
+                "make it a plain function: what setup makes, keep in self, and teardown clears up"
+            )
+            message = f"{cls.__name__}.{called} yields, and so would never run"
             refuse_element(cls.__name__, message, hint)
 
 

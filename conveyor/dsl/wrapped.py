@@ -94,6 +94,11 @@ class Wrapped:
         return super().__reduce_ex__(protocol)
 
 
+def unbindable(wrapped: Wrapped, names: Iterable[str]) -> TypeError | None:
+    """Why ``bind`` would refuse arguments of these names; None where it would not."""
+    return _unbindable(wrapped._function, {**wrapped._bound, **dict.fromkeys(names)})
+
+
 def _unbindable(function: Callable[..., Any], bound: Mapping[str, Any]) -> TypeError | None:
     """Why a function can't be called with these; None where it can, or nobody can say.
 

@@ -27,6 +27,10 @@ class Replay(Inline):
 
     def __init__(self, graph: Graph, letters: Iterable[DeadLetter]) -> None:
         super().__init__(graph, warm=False)
+        if not isinstance(letters, Iterable):
+            raise UsageError(
+                f"replay() takes an iterable of dead letters, not {type(letters).__name__}"
+            )
         self._letters = [(self._stage_of(letter), letter) for letter in letters]
         self._entered = Counter(stage for stage, _ in self._letters)
 

@@ -173,12 +173,16 @@ class Stage:
             for name, value in self._kept.items():
                 object.__setattr__(self.processor, name, value)
         self._before = _counts(self)
-        process = self.processor.process
+        process = self._method("process")
         if self._gives is None:
             self._gives = _what_gives(process)
         self.emits = self._gives != "one"
         self._process = _drawn_from(process) if self._gives == "any" else process
-        self.finishes = getattr(self.processor.finish, "__func__", None) is not Processor.finish
+        self.finishes = getattr(self._method("finish"), "__func__", None) is not Processor.finish
+
+    def _method(self, name: str) -> Any:
+        """What works on items; where that is a property, it is code of the user's, too."""
+        return self.guard(getattr, NO_ITEM, self.processor, name)
 
     def snapshot(self) -> Any:
         """The state of the processor, where it can tell it; else None."""
@@ -375,7 +379,7 @@ class Stage:
         """What the processor gives at the end of the stream."""
         if not self.finishes:
             return
-        finish = self.processor.finish
+        finish = self._method("finish")
         gives = _what_gives(finish)
         result = self.guard(_drawn_from(finish) if gives == "any" else finish, NO_ITEM)
         if result is None:
@@ -390,7 +394,7 @@ class Stage:
         assert isinstance(self.processor, Source)
         is_function = isinstance(self.processor, FunctionSource)
         name = self.name if is_function else f"{type(self.processor).__name__}.generate"
-        iterable = self.guard(self.processor.generate, NO_ITEM)
+        iterable = self.guard(self._method("generate"), NO_ITEM)
         iterator = self.guard(generated, NO_ITEM, iterable, f"{name}()")
         with closing(self._drawn(iterator, NO_ITEM)) as items:
             for item in items:

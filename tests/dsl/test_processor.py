@@ -243,6 +243,17 @@ def test_async_methods_are_refused(method):
     assert f"Late.{method} is async" in refused(lambda: cls(), "element-type").message
 
 
+@pytest.mark.parametrize("method", ["setup", "teardown"])
+def test_what_would_never_run_since_it_yields_is_refused(method):
+    def yields(self):
+        yield
+
+    cls = type("Late", (Clean,), {method: yields})
+    told = refused(lambda: cls(), "element-type")
+    assert f"Late.{method} yields" in told.message
+    assert "plain function" in told.hints[0]
+
+
 def test_a_class_without_process_is_refused():
     class Empty(Processor[int, int]): ...
 

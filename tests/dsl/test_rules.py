@@ -33,6 +33,7 @@ from conveyor import (
     ReplicatedFork,
     Source,
     UsageError,
+    source,
 )
 from tests.dsl.refusals import refused
 from tests.strategies import (
@@ -241,6 +242,19 @@ def test_what_a_function_lacks_is_told_with_bind():
     wrong = Processor(pow)
     assert "bind(exp=...)" in refused(lambda: a >> wrong, "element-type").hints[0]
     assert (a >> wrong.bind(exp=2)).compile()
+
+
+def test_bind_is_not_told_for_what_it_can_not_fix():
+    wrong = Processor(divmod)
+    hint = refused(lambda: a >> wrong, "element-type").hints[0]
+    assert hint == "write a function of the item alone that calls divmod(item, ...)\n"
+
+    @source
+    def lacking(count, /):
+        yield from range(count)
+
+    hint = refused(lambda: lacking.run(), "element-type").hints[0]
+    assert hint == "write a function of no arguments that calls lacking(...)\n"
 
 
 def test_a_process_of_other_than_one_argument_is_told():

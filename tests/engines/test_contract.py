@@ -567,6 +567,15 @@ def test_a_failure_outside_of_an_item_names_the_stage(on, where):
     assert (caught.value.stage, caught.value.item) == ("broken", None)
 
 
+@pytest.mark.parametrize("method", ["process", "finish"])
+def test_a_method_that_can_not_be_had_is_a_failure_of_the_stage(on, method):
+    lacking = property(lambda self: self.model.predict)  # which no setup has made
+    model = type("Model", (Processor,), {"process": lambda self, item: item, method: lacking})
+    with pytest.raises(StageError, match="has no attribute 'model'") as caught:
+        (Feed() >> model()).run([1], **on)
+    assert (caught.value.stage, caught.value.item) == ("model", None)
+
+
 def test_a_source_function_that_gives_no_iterable_is_named(on):
     @source
     def numbers():

@@ -719,6 +719,8 @@ def test_a_letter_of_another_pipeline_is_refused():
         (Feed() >> same).replay([letter])
     with pytest.raises(UsageError, match="dead letters, not int"):
         (Feed() >> same).replay([3])  # type: ignore[list-item]
+    with pytest.raises(UsageError, match="an iterable of dead letters, not DeadLetter"):
+        (Feed() >> same).replay(letter)  # type: ignore[arg-type]
 
 
 def test_letters_are_replayed_inline():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import re
@@ -323,6 +324,94 @@ def test_a_function_that_cannot_be_pickled_names_what_it_uses():
     stream = (i for i in [])
     with pytest.raises(NotPicklable, match=r"'stream', which .* uses: .*\n.*write a class"):
         (Feed() >> Processor(lambda item: next(stream))).run([1])
+
+
+STREAM = (i for i in [])
+
+
+class Reader:
+    """Has what can't be pickled, and is called in more ways than one."""
+
+    def __init__(self):
+        self.stream = STREAM
+
+    def __call__(self, item):
+        return item
+
+    def read(self, item):
+        return item
+
+
+class Slim(Processor):
+    __slots__ = ("stream",)
+
+    def __init__(self):
+        self.stream = STREAM
+
+    def process(self, item):
+        return item
+
+
+def with_class_attribute():
+    class Shares(Processor):
+        stream = STREAM
+
+        def process(self, item):
+            return item
+
+    return Shares()
+
+
+def with_global_in_a_method():
+    class Uses(Processor):
+        def process(self, item):
+            return [next(STREAM) for _ in range(item)]
+
+    return Uses()
+
+
+def with_global_behind_a_call_of_itself():
+    def down(item):
+        return down(item - 1) if item else next(STREAM)
+
+    return Processor(down)
+
+
+def of_two(item, stream):
+    return item
+
+
+def with_default():
+    def work(item, stream=STREAM):
+        return item
+
+    return Processor(work)
+
+
+@pytest.mark.parametrize(
+    ("make", "where", "hint"),
+    [
+        (lambda: Processor(of_two).bind(stream=STREAM), r"the argument 'stream' of of_two\(\)", ""),
+        (
+            lambda: Processor(functools.partial(of_two, stream=STREAM)),
+            r"the argument 'stream' of of_two\(\)",
+            "",
+        ),
+        (with_default, r"the default of 'stream' of \S+work\(\)", ""),
+        (lambda: Processor(Reader()), r"Reader\(...\).stream", ""),
+        (lambda: Processor(Reader().read), r"Reader\(...\).stream", ""),
+        (with_global_behind_a_call_of_itself, r"'STREAM', which \S+down\(\) uses", ""),
+        (with_global_in_a_method, r"'STREAM', which \S+process\(\) uses", "build it"),
+        (with_class_attribute, r"Shares.stream", "build it"),
+        (Slim, r"self.stream", "build self.stream"),
+    ],
+)
+def test_whatever_in_a_processor_cannot_be_pickled_is_named(make, where, hint):
+    with pytest.raises(
+        NotPicklable, match=f"{hint or 'write a class, and build it'} in setup"
+    ) as caught:
+        make().run([1])
+    assert re.fullmatch(where, caught.value.where)
 
 
 def test_a_generator_as_source_is_pointed_to_feed():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
+import types
 from collections import Counter
 
 import numpy as np
@@ -89,6 +91,14 @@ def test_what_can_not_be_loaded_is_an_item_that_has_failed(more):
     assert (error.stage, error.where) == ("same", "loading it")
     assert (results.stats["same"].dead, results.stats.total.dead) == (COUNT // 2, COUNT // 2)
     assert pipeline.run(range(COUNT), ordered=True) == results
+
+
+def test_of_a_module_that_workers_cannot_import_that_is_said(monkeypatch):
+    module = types.ModuleType("made_here")
+    exec("def same(item): return item", vars(module))
+    monkeypatch.setitem(sys.modules, "made_here", module)
+    with pytest.raises(NotPicklable, match=r"No module named 'made_here'\n.* by their names"):
+        Processor(module.same).run([1])
 
 
 def large(number):

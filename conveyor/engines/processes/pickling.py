@@ -14,6 +14,7 @@ import pickle
 import sys
 import weakref
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
 from functools import cached_property, lru_cache, singledispatch, update_wrapper
@@ -124,6 +125,17 @@ def failure(value: Any) -> BaseException | None:
     except Exception as error:
         return error
     return None
+
+
+def used_by(function: FunctionType) -> dict[str, Any]:
+    """The globals and the variables around it that go along with a function, by their names."""
+    code = function.__code__
+    known = function.__globals__
+    used = {name: known[name] for name in _cloudpickle._extract_code_globals(code) if name in known}
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):  # nothing has been put into it yet
+            used[name] = cell.cell_contents
+    return used
 
 
 # -- by value --

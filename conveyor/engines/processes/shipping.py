@@ -9,7 +9,7 @@ from types import FunctionType
 from typing import Any
 
 from conveyor.dsl.processor import Processor
-from conveyor.dsl.wrapped import IterableSource
+from conveyor.dsl.wrapped import IterableSource, Wrapped
 from conveyor.engines.processes.culprit import culprit
 from conveyor.engines.processes.pickling import (
     Shipper,
@@ -93,9 +93,10 @@ def _shipped(
         where, inner, other = culprit(processor, "self", error)
         if inner is error and failure(processor) is None:
             raise  # it can be pickled: a signal handler has raised meanwhile, for one
-        hint = f"build {where} in setup(), which runs in the worker"
-        if not where.startswith("self"):
-            hint = "write a class, and build it in setup(), which runs in the worker"
+        what = where if where.startswith("self.") else "it"
+        hint = f"build {what} in setup(), which runs in the worker"
+        if isinstance(processor, Wrapped):
+            hint = f"write a class, and {hint}"
         if isinstance(processor, IterableSource):
             hint = "use Feed() and give the iterable to run(items); or write a Source that makes it"
             where = "its iterable"
@@ -116,12 +117,19 @@ def unship(stage: str, data: bytes) -> Processor[Any, Any]:
         raise
     except Exception as error:
         error.add_note(f"where it was raised:\n{traceback_of(error)}")
-        hint = (
-            "it was pickled, but what it was pickled as can't be loaded: look for __reduce__ and "
-            "__setstate__, and for exceptions that take more arguments than they keep"
-        )
+        hint = _NO_MODULE if isinstance(error, ModuleNotFoundError) else _NOT_LOADED
         raise NotPicklable(stage, None, "loading it", reason(error), hint) from error
     return processor
+
+
+_NOT_LOADED = (
+    "it was pickled, but what it was pickled as can't be loaded: look for __reduce__ and "
+    "__setstate__, and for exceptions that take more arguments than they keep"
+)
+_NO_MODULE = (
+    "a worker imports modules anew, by their names, from sys.path: what was made at run time, or "
+    "loaded from a file under a name of its own, it does not find there"
+)
 
 
 def share(classes: frozenset[type]) -> bytes:
