@@ -104,8 +104,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: Exception, code: int) -> int:
-    sys.stderr.write(f"conveyor: {error}\n")
+    _tell(f"conveyor: {error}")
     return code
+
+
+def _tell(text: str) -> None:
+    """Write a line to the standard error, if there is one: that it is closed changes nothing."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"{text}\n")
 
 
 def _escape_what_it_lacks(out: TextIO) -> None:
@@ -182,7 +188,7 @@ def _run(args: argparse.Namespace, out: TextIO) -> int:
         # Only now is a file emptied: what does not fit has been refused.
         target = files.enter_context(_output(args.output, out))
         # On a terminal that shows the progress, too, outputs are printed as all else is: above it.
-        is_shared = args.progress and target.isatty() and sys.stderr.isatty()
+        is_shared = args.progress and all(map(_is_terminal, (target, sys.stderr)))
         files.callback(_leave, stream.dead_letters, left)
         if keep is not None:
             files.push(keep.write)
@@ -200,7 +206,7 @@ def _run(args: argparse.Namespace, out: TextIO) -> int:
         target.flush()
     if args.json:
         stats = live.stats()
-        sys.stderr.write(json.dumps(None if stats is None else stats.to_dict()) + "\n")
+        _tell(json.dumps(None if stats is None else stats.to_dict()))
     return OK
 
 
@@ -234,7 +240,7 @@ class _Report:
 def _tell_of(letters: DeadLetters) -> None:
     """Tell of items that failed for good, and forget them."""
     for letter in letters:
-        sys.stderr.write(f"conveyor: dead letter: {str(letter.error).splitlines()[0]}\n")
+        _tell(f"conveyor: dead letter: {str(letter.error).splitlines()[0]}")
     letters.clear()
 
 
@@ -304,6 +310,10 @@ def _output(path: str | None, standard: TextIO) -> Generator[TextIO]:
         if isinstance(standard, io.TextIOWrapper):
             standard.reconfigure(encoding=encoding, errors=errors, newline="")
         yield standard
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
 
 
 def _standard(stream: TextIO | None, name: str) -> TextIO:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import select
 from codecs import getincrementaldecoder
 from collections import Counter, deque
@@ -47,7 +48,31 @@ def _read_lines(lines: Iterable[str], _file: str) -> Iterator[str]:
 
 def _write_lines(items: Iterable[Any]) -> Iterator[str]:
     for item in items:
-        yield f"{item}\n"
+        try:
+            text = f"{item}\n"
+        except Exception as error:  # noqa: BLE001 - a text is made by the item, which is the user's
+            raise _unwritable(error) from None
+        yield _checked(text)
+
+
+_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Half a letter, which UTF-8 has no bytes for. The others stand for bytes that are no UTF-8."""
+
+
+def _checked(text: str) -> str:
+    """A text that is seen to be one which can be written."""
+    if not text.isascii() and (half := _HALF.search(text)) is not None:
+        raise RecordError(
+            f"an output can't be written: {half[0]!a} in it is half a letter\n"
+            "  write --output-format jsonl, or let the last processor leave it out"
+        )
+    return text
+
+
+def _unwritable(error: Exception) -> RecordError:
+    return RecordError(
+        f"an output can't be written, since its text can't be made: {type(error).__name__}: {error}"
+    )
 
 
 # -- JSON lines --
@@ -67,12 +92,16 @@ def _write_json(items: Iterable[Any]) -> Iterator[str]:
     for item in items:
         try:
             text = json.dumps(item, ensure_ascii=False)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise RecordError(
                 f"an output can't be written as JSON: {error}\n"
                 "  let the last processor give plain values, or write --output-format lines"
             ) from None
-        yield f"{text}\n"
+        yield f"{text if text.isascii() else _HALF.sub(_escaped, text)}\n"
+
+
+def _escaped(half: re.Match[str]) -> str:
+    return f"\\u{ord(half[0]):04x}"
 
 
 # -- CSV --
@@ -101,28 +130,40 @@ class _Echo:
     """What a csv writer writes to, and gives back."""
 
     def write(self, text: str) -> str:
-        return text
+        return f"{text.removesuffix(_END)}\n"
+
+
+_END = "\r\n"
+"""The end of a row to a csv writer: some versions quote a field for what is in here alone."""
 
 
 def _write_csv(items: Iterable[Any]) -> Iterator[str]:
-    writer: Any = csv.writer(_Echo(), lineterminator="\n")
+    writer: Any = csv.writer(_Echo(), lineterminator=_END)
     header: list[object] | None = None
     for item in items:
         if isinstance(item, Mapping):
             row = cast("Mapping[object, object]", item)
             if header is None:
                 header = list(row)
-                yield writer.writerow(header)
+                yield _row(writer, header)
             if set(row) != set(header):
                 raise RecordError(
                     f"an output has the fields {', '.join(map(str, row))}, but the first one had "
                     f"{', '.join(map(str, header))}: rows of CSV have the same fields"
                 )
-            yield writer.writerow([row[name] for name in header])
+            yield _row(writer, [row[name] for name in header])
         elif isinstance(item, (list, tuple)):
-            yield writer.writerow(item)
+            yield _row(writer, cast("Iterable[object]", item))
         else:
-            yield writer.writerow([item])
+            yield _row(writer, [item])
+
+
+def _row(writer: Any, values: Iterable[object]) -> str:
+    try:
+        text: str = writer.writerow(values)
+    except Exception as error:  # noqa: BLE001 - as of lines
+        raise _unwritable(error) from None
+    return _checked(text)
 
 
 FORMATS: Mapping[str, Format] = {

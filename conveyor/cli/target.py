@@ -60,12 +60,16 @@ def _module(name: str) -> ModuleType:
     sys.path.insert(0, str(Path.cwd()))
     if name.startswith("."):
         raise TargetError(f"there is no module {name!r}: write its whole name")
+    return _guarded(lambda: _imported(name))
+
+
+def _imported(name: str) -> ModuleType:
     try:
-        return _guarded(lambda: importlib.import_module(name))
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
         # Not a module that this one imports.
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise UserError(_trimmed(error)) from None
+            raise
         raise TargetError(f"there is no module {error.name!r}") from None
 
 
@@ -84,10 +88,7 @@ def _file(path: str) -> ModuleType:
     sys.modules[name] = module
     cloudpickle.register_pickle_by_value(module)
     run = spec.loader.exec_module
-    try:
-        _guarded(lambda: run(module))
-    except ModuleNotFoundError as error:
-        raise UserError(_trimmed(error)) from None
+    _guarded(lambda: run(module))
     return module
 
 
@@ -95,11 +96,20 @@ def _found(module: ModuleType, place: str, name: str) -> object:
     found: object = module
     for part in name.split("."):
         try:
-            found = getattr(found, part)
+            found = _attribute(found, part)
         except AttributeError:
             known = [key for key, value in vars(module).items() if is_element(value)]
             hint = f"; of pipelines it has {', '.join(known)}" if known else ""
             raise TargetError(f"there is no {name!r} in {place}{hint}") from None
+    return found
+
+
+def _attribute(of: object, name: str) -> object:
+    """An attribute, which may be made by the user's code as it is asked for."""
+    missing = object()
+    found = _guarded(lambda: getattr(of, name, missing))
+    if found is missing:
+        raise AttributeError
     return found
 
 
@@ -163,12 +173,12 @@ def _guarded(call: Callable[[], T]) -> T:
     """What the user's code gives.
 
     Raises:
-        ModuleNotFoundError, ConveyorError: as they are.
+        TargetError, ConveyorError: as they are.
         UserError: it raised anything else.
     """
     try:
         return call()
-    except (ModuleNotFoundError, ConveyorError):
+    except (TargetError, ConveyorError):
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 - users' code may raise anything
         raise UserError(_trimmed(error)) from None

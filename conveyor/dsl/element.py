@@ -79,6 +79,18 @@ class Element(Generic[In, Out, Ends]):
         def __rshift__(
             self: Element[I, A, Unknown], other: Element[A, O, Any]
         ) -> Pipeline[I, O, Any]: ...
+        @overload  # it may be a fork, which a join closes
+        def __rshift__(
+            self: Element[I, A, Unknown], other: Element[Joined, Any, Joining]
+        ) -> Pipeline[I, A, Closed]: ...
+        @overload
+        def __rshift__(
+            self: Element[I, Any, Unknown], other: Element[Zipped[Never], Any, Zipping]
+        ) -> Pipeline[I, tuple[Any, ...], Closed]: ...
+        @overload
+        def __rshift__(
+            self: Element[I, Any, Unknown], other: Element[Zipped[Any], O, Some]
+        ) -> Pipeline[I, O, Any]: ...
         @overload  # a pipe or a join takes what the element takes that it leads into
         def __rshift__(
             self: Element[Never, Any, Passing], other: Element[I, O, End]
@@ -251,6 +263,14 @@ class Element(Generic[In, Out, Ends]):
         ) -> BalancedFork[I, A | B]: ...
         def __rmod__(self, other: object) -> Any: ...
 
+        @overload
+        def __and__(
+            self: Element[I, Any, Unknown], other: Element[Zipped[Never], Any, Zipping]
+        ) -> Pipeline[I, tuple[Any, ...], Closed]: ...
+        @overload
+        def __and__(
+            self: Element[I, Any, Unknown], other: Element[Zipped[Any], O, E]
+        ) -> Pipeline[I, O, E]: ...
         @overload
         def __and__(self: Element[I, A, Open], other: Pipe[Any]) -> Pipeline[I, A, Closed]: ...
         @overload

@@ -40,11 +40,13 @@ def _parts(snapshot: Snapshot) -> Iterator[RenderableType]:
 
 def _table(snapshot: Snapshot) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("", no_wrap=True, overflow="ellipsis", min_width=8)
+    # Where there is little room, rich takes it first from columns that may be wrapped: this one.
+    table.add_column("", min_width=8)
     for name in _COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)
     for group in groups_of(snapshot.stats):
-        table.add_row(Text(group.name), *_cells(group, _of_all(group, snapshot)))
+        shown = Text(group.name, no_wrap=True, overflow="ellipsis")
+        table.add_row(shown, *_cells(group, _of_all(group, snapshot)))
     return table
 
 

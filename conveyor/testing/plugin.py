@@ -72,8 +72,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(
         "conveyor_limit",
         f"seconds that a test of pipelines may take; 0 for no limit (default: {LIMIT:g})",
-        default=str(LIMIT),
+        type=_number(),
+        default=LIMIT,
     )
+
+
+def _number() -> Any:
+    """The type of a number in a configuration: TOML has it without quotes, other files as text."""
+    if pytest.version_tuple >= (9, 2):
+        return float | str  # of a text that is none, pytest would not say whose it is
+    return "float" if pytest.version_tuple >= (8, 4) else None
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -90,17 +98,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _limit(config: pytest.Config, own: Any) -> float | None:
     """The seconds that a test may take; None for as long as it likes."""
-    if config.option.usepdb:
+    if config.getoption("usepdb", default=False):  # there is none with -p no:debugging
         return None
     given = next(
         value
-        for value in (own, config.option.conveyor_limit, config.getini("conveyor_limit"))
+        for value in (own, config.option.conveyor_limit, _configured_limit(config))
         if value is not None
     )
     try:
         return float(given) if float(given) > 0 else None
     except (TypeError, ValueError):
         raise pytest.UsageError(f"conveyor_limit takes seconds, not {given!r}") from None
+
+
+def _configured_limit(config: pytest.Config) -> Any:
+    try:
+        return config.getini("conveyor_limit")
+    except ValueError as error:
+        raise pytest.UsageError(f"conveyor_limit takes seconds: {error}") from None
 
 
 def _own_limit(item: pytest.Item) -> Any:

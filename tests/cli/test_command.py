@@ -90,6 +90,25 @@ def unsound():
 def raising():
     return 1 / 0
 
+def without():
+    import no_such_module
+
+class Lazy:
+    @property
+    def made(self):
+        return 1 / 0
+
+lazy = Lazy()
+half = Processor(lambda item: "\\ud800")
+long = Processor(lambda item: 10**5000)
+
+@processor
+def deep(item):
+    nested = []
+    for _ in range(100_000):
+        nested = [nested]
+    return nested
+
 class Locked(Processor):
     def __init__(self):
         self.lock = open("pids", "a")
@@ -337,6 +356,26 @@ def test_json_lines_and_csv(folder):
     assert (as_json.stdout, (folder / "out").read_text()) == ("", '{"a": 1, "b": 2, "total": 3}\n')
 
 
+def test_half_a_letter_is_escaped_in_json(folder):
+    given = '["\\ud800", "größe"]\n'
+
+    ended = conveyor(
+        folder, "run", "lines.py:same", "--engine", "inline", "--format", "jsonl", given=given
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, given, "")
+
+
+def test_ends_of_lines_in_a_field_of_csv_can_be_read_again(folder):
+    rows = b'a,b\n"1\r2","3\n4"\n"5\r\n","\r"\n'
+    (folder / "in.csv").write_bytes(rows)
+
+    run = ["run", "lines.py:same", "--engine", "inline", "--format", "csv"]
+    conveyor(folder, *run, "--input", "in.csv", "--output", "out.csv")
+
+    assert (folder / "out.csv").read_bytes() == rows
+
+
 @pytest.mark.parametrize(
     ("form", "given", "item"),
     [
@@ -434,6 +473,11 @@ def test_a_run_that_fails_says_where_and_exits_with_1(folder):
     [
         ("same", "jsonl", "1\n{\n", "line 2 of the input is no JSON: Expecting"),
         ("sets", "jsonl", "1\n", "can't be written as JSON: Object of type set"),
+        ("deep", "jsonl", "1\n", "an output can't be written as JSON: "),
+        ("half", "lines", "1\n", "can't be written: '\\ud800' in it is half a letter"),
+        ("half", "csv", "a\n1\n", "can't be written: '\\ud800' in it is half a letter"),
+        ("long", "lines", "1\n", "can't be written, since its text can't be made: ValueError: "),
+        ("long", "csv", "a\n1\n", "can't be written, since its text can't be made: ValueError: "),
         ("same", "csv", "a,b\n1\n", "line 2 of the input has not as many fields as the header"),
         ("same", "csv", 'a\n"1"2\n', "the input is no CSV behind line 1: "),
         ("same", "csv", "a,b,c,b,a\n1,2,3,4,5\n", "the header of the input names 'a', 'b' more"),
@@ -498,6 +542,16 @@ def test_a_closed_standard_stream_is_told(folder, closed):
 
     assert ended.returncode == 2
     assert ended.stderr.endswith("put is closed\n")
+
+
+def test_nobody_is_told_where_the_standard_error_is_closed(folder):
+    (folder / "in").write_text("1\nx\n")
+
+    ran = in_shell(folder, "run lines.py:lenient --engine inline --json < in 2>&-")
+    refused = in_shell(folder, "check lines.py:no 2>&-")
+
+    assert (ran.returncode, ran.stdout) == (0, "1.0\n")
+    assert refused.returncode == 2
 
 
 def write_for_ever(fd: int) -> None:
@@ -720,6 +774,21 @@ def test_what_the_users_code_raises_is_shown_from_there_on(folder):
     assert "lines.py" in raised[1]
     assert raised[-1] == "ZeroDivisionError: division by zero"
     assert "SyntaxError" in unreadable
+
+
+@pytest.mark.parametrize(
+    ("name", "raised"),
+    [
+        ("without", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("lazy.made", "ZeroDivisionError: division by zero"),
+    ],
+)
+@pytest.mark.parametrize("place", ["lines", "lines.py"])
+def test_what_is_made_when_it_is_asked_for_may_fail(folder, place, name, raised):
+    traceback = told(conveyor(folder, "check", f"{place}:{name}"), 1).splitlines()
+
+    assert "lines.py" in traceback[1]
+    assert traceback[-1] == raised
 
 
 @pytest.mark.parametrize(

@@ -322,6 +322,25 @@ def test_the_width_of_a_fork_is_in_the_view(rich):
         assert row[7] == str(snapshot.stats.widths["fork"][-1].width)
 
 
+def test_a_long_name_gives_way_to_the_figures(rich):
+    from rich.console import Console
+
+    from conveyor.seeing.picture import picture
+
+    seen = []
+    pipeline = Feed() >> same.options(name="normalise_the_text_and_strip_accents")
+    pipeline.run(range(12_345), engine="inline", progress=seen.append)
+    console = Console(file=io.StringIO(), width=80)
+    console.print(picture(seen[-1]))
+    head, row = (
+        next(line for line in console.file.getvalue().splitlines() if line.startswith(start))
+        for start in (" ", "normalise")
+    )
+    assert " ".join(head.split()) == "in out per s busy starved blocked workers failed"
+    assert row.split()[0].endswith("\N{HORIZONTAL ELLIPSIS}")
+    assert row.split()[1:3] == ["12,345", "12,345"]
+
+
 # -- a notebook --
 
 

@@ -312,6 +312,36 @@ def test_slow():
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pytest.toml", "[pytest]\nconveyor_limit = 20"),
+        ("pyproject.toml", "[tool.pytest]\nconveyor_limit = 0.5"),
+        ("pyproject.toml", "[tool.pytest.ini_options]\nconveyor_limit = 20"),
+        ("tox.ini", "[pytest]\nconveyor_limit = 20"),
+    ],
+)
+def test_the_limit_is_a_number_in_each_kind_of_configuration(run, pytester, name, text):
+    pytester.path.joinpath(name).write_text(text)
+    seconds = text.rpartition(" ")[2]
+
+    result = run(f"""
+def test_it(conveyor_run, pytestconfig):
+    assert float(pytestconfig.getini("conveyor_limit")) == {seconds}
+""")
+
+    result.assert_outcomes(passed=1)
+
+
+def test_there_need_be_no_debugger(run):
+    test = """
+def test_run(conveyor_run):
+    assert conveyor_run(double, [1], engine="inline") == [2]
+"""
+
+    run(test, "-p", "no:debugging").assert_outcomes(passed=1)
+
+
 def test_settings_that_make_no_sense_are_refused(run, pytester):
     assert run("", "--conveyor-seeds=-1").ret == pytest.ExitCode.USAGE_ERROR
     pytester.makeini("[pytest]\nconveyor_limit = soon\n")

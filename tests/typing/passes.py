@@ -497,6 +497,30 @@ def generic_processors() -> None:
     assert_type(Same[str]() * Filter(), ReplicatedFork[str, str | int, tuple[str, int]])
 
 
+def of_parameters_it_need_not_be_said_what_is_open() -> None:
+    def zipped(fork: Pipeline[str, int | bytes]) -> None:
+        assert_type(fork & Join("zip"), Pipeline[str, tuple[Any, ...], Closed])
+        assert_type(fork >> Join("zip"), Pipeline[str, tuple[Any, ...], Closed])
+        assert_type(fork & Join("zip") >> Pair(), Pipeline[str, float, Closed])
+        assert_type(fork >> Join("zip") >> Pair(), Pipeline[str, float, Closed])
+        assert_type((fork >> Join("zip") >> Pair()).run(["a"], engine="inline"), Results[float])
+        assert_type(fork >> (Join("zip") >> Pair()), Pipeline[str, float])
+        assert_type(fork >> Pipe(5) >> Report(), Pipeline[str, str])
+
+    def joined(fork: Element[str, int | bytes]) -> None:
+        assert_type(fork >> Join() >> Report(), Pipeline[str, str, Closed])
+        assert_type((fork >> Join("ordered")).run(["a"], engine="inline"), Results[int | bytes])
+        assert_type(fork & Join() >> Report(), Pipeline[str, str, Closed])
+
+    zipped(Clean() >> ModelA() * ModelB())
+    joined(Clean() >> ModelA() % ModelB())
+    # Here each branch takes something else, so that only what they take together is known.
+    assert_type(
+        Anything() * (Filter() * Filter()) & Join("zip") >> Processor(len),
+        Pipeline[str, int, Closed],
+    )
+
+
 def pipelines_as_parameters() -> None:
     def counted(before: Pipeline[str, list[str]]) -> Pipeline[str, int]:
         assert_type(before >> ModelA() * ModelB() & Report(), Pipeline[str, str, Closed])
