@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from conveyor.dsl.processor import Processor
 from conveyor.engines.letters import DeadLetter
@@ -292,10 +293,10 @@ def kept(items: Sequence[Any]) -> Again:
     What can't be copied is given again as it is.
     """
     try:
-        spare: Sequence[Any] = copy.deepcopy(items)
+        spare: Sequence[Any] = copied(items)
     except Exception:
-        spare = [_copied(item) for item in items]
-    return lambda index: _copied(spare[index])
+        spare = [_copied_or_not(item) for item in items]
+    return lambda index: _copied_or_not(spare[index])
 
 
 def reloaded(load: Callable[[], list[Any]]) -> Again:
@@ -310,9 +311,26 @@ def reloaded(load: Callable[[], list[Any]]) -> Again:
     return again
 
 
-def _copied(item: Any) -> Any:
+def copied(item: Any) -> Any:
+    """A copy of an item, or of several; what copying it raises is raised where there is none."""
     try:
         return copy.deepcopy(item)
+    except Exception:
+        with suppress(Exception):  # some can be pickled, by our rules, and not be copied
+            return _sent(item)
+        raise
+
+
+def _sent(item: Any) -> Any:
+    """An item as it comes out of a pipe."""
+    from conveyor.engines.processes.pickling import dumps, loads
+
+    return loads(dumps(item, ()))
+
+
+def _copied_or_not(item: Any) -> Any:
+    try:
+        return copied(item)
     except Exception:
         return item
 
@@ -320,11 +338,18 @@ def _copied(item: Any) -> Any:
 def _without_frames(error: ConveyorError) -> ConveyorError:
     """The error without what its tracebacks hold on to: it may be kept for long.
 
-    Their text stays in it.
+    Nor do those that led to it have theirs. The text of them stays in it.
     """
-    if error.__cause__ is not None:
-        error.__cause__ = error.__cause__.with_traceback(None)
-    return error.with_traceback(None)
+    found: list[BaseException] = [error]
+    seen = {id(error)}
+    for one in found:  # to which more are added meanwhile
+        one.with_traceback(None)
+        inner = cast("Any", one).exceptions if isinstance(one, BaseExceptionGroup) else ()
+        for other in (one.__cause__, one.__context__, *inner):
+            if other is not None and id(other) not in seen:
+                seen.add(id(other))
+                found.append(other)
+    return error
 
 
 def stage_for(

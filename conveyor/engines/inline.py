@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter_ns
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from conveyor.dsl.copies import another, instance_state
 from conveyor.engines.account import COUNTS, Account
 from conveyor.engines.base import Live
-from conveyor.engines.careful import stage_for
+from conveyor.engines.careful import copied, stage_for
 from conveyor.engines.ended import account
 from conveyor.engines.histogram import Histogram, Times
 from conveyor.engines.letters import DeadLetter, Failures
@@ -436,16 +435,7 @@ def copied_item(stage: str, item: Any) -> Any:
         NotPicklable: it can't be copied.
     """
     try:
-        return copy.deepcopy(item)
+        return copied(item)
     except Exception as error:
-        with suppress(Exception):  # some can be pickled, by our rules, and not be copied
-            return _sent(item)
         hint = "between processes it would have to be pickled"
         raise NotPicklable(stage, short(item), "it can't be copied", reason(error), hint) from error
-
-
-def _sent(item: Any) -> Any:
-    """An item as it comes out of a pipe."""
-    from conveyor.engines.processes.pickling import dumps, loads
-
-    return loads(dumps(item, ()))

@@ -108,10 +108,10 @@ class DeadLetters(list[DeadLetter]):
 
 
 def _packed(letter: DeadLetter) -> tuple[str, bytes, ConveyorError, int]:
-    import cloudpickle
+    from conveyor.engines.processes.pickling import dumps_by_value
 
     try:
-        item = cloudpickle.dumps(letter.item)
+        item = dumps_by_value(letter.item)  # as it travels, so that it is the same when it is back
     except Exception as error:
         shown = str(getattr(letter.error, "item", None))
         reason = f"{type(error).__name__}: {error}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import pickle
 import threading
+import weakref
 from collections import Counter
 
 import pytest
@@ -113,6 +115,18 @@ def test_every_attempt_gets_the_item_as_it_came(on):
     assert pipeline.run(["ab"], **on) == [["a", "b", "spoiled"]]
 
 
+@pytest.mark.parametrize("size", [3, 100_000])
+def test_a_memoryview_is_as_it_came_in_every_attempt_and_letter(on, size):
+    def spoil(view):
+        view[0] += 1
+        raise ValueError(view[0])
+
+    careful = Processor(spoil).options(retries=1, on_error="dead_letter")
+    pipeline = Processor(lambda size: memoryview(bytearray(size))) >> careful
+    (letter,) = pipeline.run([size], **on).dead_letters
+    assert (letter.error.reason, letter.item[0]) == ("ValueError: 1", 0)
+
+
 def test_an_item_that_cannot_be_copied_is_tried_again_as_it_is():
     class Locked(Processor):
         def __init__(self):
@@ -164,6 +178,36 @@ def test_a_dead_letter_has_the_item_as_it_came_to_its_stage(on):
         {"n": 1},
         {"n": 2},
     ]
+
+
+def test_a_dead_letter_keeps_nothing_of_the_frames_that_failed():
+    class Local:
+        pass
+
+    there = []
+
+    def fail(item):
+        local = Local()
+        there.append(weakref.ref(local))
+        try:
+            1 // item
+        except ZeroDivisionError:
+            raise ExceptionGroup("several", [ValueError(item)]) from ValueError()
+
+    def fail_later(item):
+        there.append(weakref.ref(local := Local()))
+        try:
+            fail(item)
+        except ExceptionGroup as group:
+            assert local
+            raise RuntimeError from group
+
+    pipeline = Feed() >> Processor(fail_later).options(on_error="dead_letter")
+    results = pipeline.run([0, 0], engine="inline")
+    gc.collect()
+    (letter, _) = results.dead_letters
+    assert isinstance(letter.error.__cause__.__cause__.__context__, ZeroDivisionError)
+    assert [ref() for ref in there] == [None] * 4
 
 
 @pytest.mark.parametrize("policy", ["skip", "dead_letter"])
@@ -578,6 +622,14 @@ def test_dead_letters_can_be_kept_in_a_file(tmp_path):
     ]
     assert [str(one.error) for one in loaded] == [str(one.error) for one in letters]
     assert list(tmp_path.iterdir()) == [tmp_path / "letters"]
+
+
+def test_a_memoryview_in_a_file_of_dead_letters_stays_one(tmp_path):
+    pipeline = Feed() >> Processor(int).options(on_error="dead_letter")
+    pipeline.run([memoryview(b"abc")]).dead_letters.save(tmp_path / "letters")
+    (letter,) = DeadLetters.load(tmp_path / "letters")
+    assert isinstance(letter.item, memoryview)
+    assert letter.item == b"abc"
 
 
 def test_a_file_of_dead_letters_is_its_owners_only(tmp_path):

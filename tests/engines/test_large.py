@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
+import pickle
 import re
 import signal
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conveyor import Feed, Join, Pipe, Processor, Source, WorkerDied
+from conveyor import Feed, Join, NotPicklable, Pipe, Processor, Source, WorkerDied
 from conveyor.engines.processes import memory, staff
 from conveyor.testing.leaks import PATIENCE, Snapshot, leaks
+from tests.faults.scripts import run
 
 BIG = 100_000
 """Items of an array that is large by far."""
@@ -156,6 +160,60 @@ def same(one, other):
     else:
         assert same(one.array, other.array)
     return True
+
+
+class View:
+    """Looks at bytes, and travels as these."""
+
+    def __init__(self, data):
+        self.view = memoryview(data)
+
+    def __reduce_ex__(self, _protocol):
+        return View, (pickle.PickleBuffer(self.view),)
+
+
+class Collects(Processor):
+    """Gives views, one of them beside what can't be pickled, and has garbage collected."""
+
+    def __init__(self, kind, folder):
+        self.kind = kind
+        self.folder = folder
+
+    def process(self, number):
+        gc.collect()
+        views = [self.kind(bytes(size)) for size in (10, BIG)]
+        return [*views, threading.Lock()] if number == 3 else views
+
+    def teardown(self):
+        gc.collect()
+        (self.folder / "is.torn.down").touch()
+
+
+@pytest.mark.parametrize("kind", [memoryview, View])
+@pytest.mark.parametrize("on_error", ["fail", "skip"])
+def test_a_view_that_could_not_be_sent_is_no_danger(kind, on_error, tmp_path):
+    pipeline = Collects(kind, tmp_path).options(on_error=on_error)
+    if on_error == "fail":
+        with pytest.raises(NotPicklable):
+            pipeline.run(range(6))
+    else:
+        assert len(pipeline.run(range(6))) == 5
+    assert (tmp_path / "is.torn.down").exists()
+
+
+def test_a_view_that_the_caller_could_not_send_is_no_danger(tmp_path):
+    script = """
+        import gc, threading
+        from conveyor import ConveyorError, Processor
+        for size in (10, 100_000):
+            try:
+                Processor(len).run([[memoryview(bytes(size)), threading.Lock()]])
+            except ConveyorError as error:
+                print(type(error).__name__)
+            gc.collect()
+    """
+    ended = run(tmp_path, script)
+    assert (ended.code, ended.out.split()) == (0, ["NotPicklable"] * 2), ended.err
 
 
 def identity(item):

@@ -237,6 +237,7 @@ def _dumped_apart(value: Any, shared: Collection[type] | None) -> _Apart:
     try:
         pickle.Pickler(apart, PROTOCOL, buffer_callback=apart.takes).dump(value)
     except Exception:
+        apart.buffers.clear()  # the traceback of the next one keeps them: see `Shipper.dump`
         return _by_value_apart(value, shared or ())
     if any(is_for_us(piece, shared) for piece in apart.pieces if piece[:1] in _BEGINS):
         return _by_value_apart(value, shared or ())
@@ -252,8 +253,9 @@ def _by_value_apart(value: Any, shared: Collection[type] = ()) -> _Apart:
     apart = _Apart([], by_value=True)
     try:
         Shipper(apart, shared, apart.takes).dump(value)
-    except pickle.PicklingError:
-        if not shared:
+    except BaseException as error:
+        apart.buffers.clear()
+        if not (shared and isinstance(error, pickle.PicklingError)):
             raise
         return _by_value_apart(value)
     return apart

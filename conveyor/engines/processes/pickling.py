@@ -187,6 +187,16 @@ class Shipper(cloudpickle.Pickler):
         self.named: list[type] = []
         self.functions: list[FunctionType] = []
 
+    def dump(self, obj: Any) -> None:
+        """Pickle a value."""
+        try:
+            super().dump(obj)
+        except BaseException:
+            # The traceback keeps this pickler, and the memo the buffers of memoryviews: in a cycle
+            # of garbage, such a view crashes the interpreter before Python 3.13.
+            self.clear_memo()
+            raise
+
     def reducer_override(self, obj: Any) -> Any:
         if self._copied is not None and obj is self._copied:
             # Of what it is a copy does not matter there, and would be loaded besides.
