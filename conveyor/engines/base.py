@@ -299,6 +299,8 @@ class Live(ABC, Generic[Out_co]):
             ended = time.perf_counter_ns()
             write_whole(path, chrome_trace(self._traced(), began=began, ended=ended, error=error))
         except OSError as failed:
+            if failed.errno is None:
+                raise  # no want of a file, but a limit of time that has passed meanwhile
             message = f"the trace could not be written to {str(path)!r}: {failed.strerror}"
             warnings.warn(message, RuntimeWarning, stacklevel=4)
 

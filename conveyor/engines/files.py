@@ -25,6 +25,8 @@ def write_whole(path: Path, data: bytes, *, mode: int | None = None) -> None:
     try:
         _replace(path, data, mode)
     except OSError as error:
+        if error.errno is None:
+            raise  # the system says why: this is a limit of time, whose handler has raised it
         # It knows the name of the new file only, or none: the user's is this.
         raise OSError(error.errno, error.strerror, str(path)) from None
 
@@ -65,4 +67,6 @@ def see_that_writable(path: Path, what: str) -> None:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
+        if error.errno is None:
+            raise  # as above
         raise UsageError(f"{what} can't be written to {str(path)!r}: {error.strerror}") from error

@@ -91,6 +91,8 @@ class Safe:
         if self._view is not None:
             try:
                 self._view.show(snapshot)
+            except TimeoutError:
+                raise
             except Exception:
                 self.close()
 

@@ -10,7 +10,9 @@ import threading
 import pytest
 
 from conveyor import Feed, Processor
+from conveyor.engines.processes import memory
 from conveyor.engines.processes.interrupts import interrupts_held, interrupts_let_in
+from conveyor.seeing.progress import Safe
 from tests.faults.scripts import run
 
 
@@ -215,6 +217,34 @@ def test_ctrl_c_as_a_pipe_is_made_for_a_worker_leaves_nothing(tmp_path, number):
     assert (ended.out, ended.err, ended.left) == ("told 0\n[1]\n", "", [])
 
 
+def test_ctrl_c_as_the_thread_that_pulls_items_starts_leaves_nothing(tmp_path):
+    ended = run(
+        tmp_path,
+        """
+        import threading
+
+        start = threading.Thread.start
+
+        def interrupted(thread):
+            start(thread)
+            if thread.name == "conveyor-items":
+                os.kill(os.getpid(), signal.SIGINT)
+
+        pipeline = Feed() >> Processor(note)
+        pipeline.run([1])
+        before = descriptors()
+        threading.Thread.start = interrupted
+        try:
+            pipeline.run(iter([1]))
+        except KeyboardInterrupt:
+            print("told", descriptors() - before, threading.active_count())
+        threading.Thread.start = start
+        print(pipeline.run(iter([1])))
+        """,
+    )
+    assert (ended.out, ended.err, ended.left) == ("told 0 1\n[1]\n", "", [])
+
+
 def test_after_two_interrupts_a_pipeline_can_be_run_again(tmp_path):
     ended = run(
         tmp_path,
@@ -332,3 +362,76 @@ class Late:
 def test_a_limit_of_time_is_no_failure_of_what_is_loaded_meanwhile():
     with pytest.raises(TooLong):
         (Feed() >> Processor(lambda _: Late())).run([1])
+
+
+class Passed(TimeoutError):
+    """A limit of time, as many make it."""
+
+
+@pytest.fixture
+def passes():
+    """Lets a limit of time pass, of the kind that is an OSError as well."""
+
+    def raises(*_):
+        raise Passed
+
+    before = signal.signal(signal.SIGALRM, raises)
+    yield lambda: os.kill(os.getpid(), signal.SIGALRM)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_a_limit_of_time_is_no_want_of_memory(passes, monkeypatch):
+    pwrite = os.pwrite
+
+    def written(fd, data, position):
+        if len(data) >= 1 << 20:
+            passes()
+        return pwrite(fd, data, position)
+
+    monkeypatch.setattr(os, "pwrite", written)
+    with pytest.raises(Passed):
+        (Feed() >> Processor(len)).run([bytes(1 << 20)])
+
+
+def test_a_limit_of_time_is_no_want_of_addresses(passes, monkeypatch):
+    usual = memory.Mapping
+
+    def mapped(*arguments, **options):
+        monkeypatch.setattr(memory, "Mapping", usual)
+        passes()
+        return usual(*arguments, **options)
+
+    monkeypatch.setattr(memory, "Mapping", mapped)
+    with pytest.raises(Passed):
+        (Feed() >> Processor(bytes)).run([1 << 20])
+
+
+@pytest.mark.parametrize("engine", ["processes", "inline"])
+def test_a_limit_of_time_is_no_file_that_can_not_be_written(engine, passes, monkeypatch, tmp_path):
+    fsync = os.fsync
+
+    def synced(fd):
+        passes()
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    with pytest.raises(Passed):
+        Processor(abs).run([1], engine=engine, trace=tmp_path / "run.json")
+    with pytest.raises(Passed):
+        Processor(abs).run([1], engine=engine).dead_letters.save(tmp_path / "letters")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_limit_of_time_ends_more_than_a_view(passes):
+    class Shown:
+        period = 0.0
+
+        def show(self, _):
+            passes()
+
+        def close(self):
+            pass
+
+    view = Safe(Shown())
+    with pytest.raises(Passed):
+        view.show(None)

@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 import signal
+import subprocess
 import threading
 import time
 from contextlib import suppress
@@ -27,7 +28,7 @@ from conveyor import (
 )
 from conveyor.engines.processes import crew, look
 from tests.faults.scripts import Script, run
-from tests.leaks import end_of, read_pids
+from tests.leaks import PATIENCE, end_of, read_pids
 
 pytestmark = pytest.mark.conveyor(limit=100)  # then it tells all stacks, also of workers
 
@@ -570,6 +571,35 @@ def test_a_caller_that_is_killed_leaves_no_worker_that_is_stopped(tmp_path):
         time.sleep(0.01)
     os.kill(script.process.pid, signal.SIGKILL)
     assert script.end().left == []
+
+
+def test_a_caller_that_is_killed_leaves_no_worker_to_a_process_that_it_has_forked(tmp_path):
+    script = Script(
+        tmp_path,
+        """
+        with (Feed() >> Processor(note) % 2).open() as live:
+            live.run(range(10))
+            child = os.fork()
+            if child == 0:
+                time.sleep(60)
+            with open("child", "w") as file:
+                file.write(str(child))
+            os.kill(os.getpid(), signal.SIGKILL)
+        """,
+        stdout=subprocess.DEVNULL,  # what the child holds is not to be waited for
+        stderr=subprocess.DEVNULL,
+    )
+    ended = script.end()
+    child = int((tmp_path / "child").read_text())
+    try:
+        assert read_pids(script.pids)
+        assert ended.left == []
+        until = time.monotonic() + PATIENCE
+        while list(tmp_path.glob("pymp-*")) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert not list(tmp_path.glob("pymp-*"))  # for the fork server has ended as well
+    finally:
+        os.kill(child, signal.SIGKILL)
 
 
 def is_stopped(pid):

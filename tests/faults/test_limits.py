@@ -422,6 +422,29 @@ def test_a_caller_that_is_killed_leaves_no_folder(tmp_path):
     assert not list(tmp_path.glob("pymp-*"))
 
 
+def test_a_caller_that_is_killed_while_the_fork_server_starts_leaves_no_folder(tmp_path):
+    script = Script(
+        tmp_path,
+        """
+        from multiprocessing.forkserver import ForkServer
+        usual = ForkServer.ensure_running
+
+        def killed(server):
+            usual(server)
+            print(len(os.listdir(os.environ["TMPDIR"])), flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        ForkServer.ensure_running = killed
+        Processor(abs).run([1])
+        """,
+    )
+    assert script.end().out == "2\n"  # this file, and the folder
+    until = time.monotonic() + PATIENCE
+    while list(tmp_path.glob("pymp-*")) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not list(tmp_path.glob("pymp-*"))
+
+
 def test_what_others_have_in_the_folder_of_a_caller_that_is_killed_stays(tmp_path):
     script = Script(
         tmp_path,

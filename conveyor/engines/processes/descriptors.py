@@ -14,6 +14,12 @@ def close_all(fds: Iterable[int]) -> None:
         os.close(fd)
 
 
+def identity(fd: int) -> tuple[int, int]:
+    """What a descriptor refers to: a number may be given to something else meanwhile."""
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
+
+
 def read_now(read: Callable[..., bytes], *arguments: Any) -> bytes | None:
     """What can be read now: None where that is nothing, b"" where the other side is gone."""
     try:

@@ -17,8 +17,8 @@ from multiprocessing import forkserver, process, resource_tracker, util
 from multiprocessing.forkserver import ForkServer
 from typing import Any
 
-from conveyor.engines.processes.descriptors import fill_standard_streams, is_readable
-from conveyor.engines.processes.imports import MODULES
+from conveyor.engines.processes.descriptors import fill_standard_streams, identity, is_readable
+from conveyor.engines.processes.imports import CALLER, MODULES
 from conveyor.engines.processes.refused import no_folder, refused
 
 PRELOAD = "conveyor.engines.processes.preload"
@@ -58,6 +58,8 @@ def see_to_a_spec() -> None:
 def _environment_of_helpers() -> Generator[None, None, None]:
     """Let helpers find modules where we do, and not read from the terminal at their end.
 
+    Ours is told who starts it, too.
+
     They are started with ``python -c``, which would look into the current folder before all others:
     a file of the user's there may have the name of a module of the standard library. Where Python
     ignores such variables (``-E``), it does.
@@ -67,6 +69,7 @@ def _environment_of_helpers() -> Generator[None, None, None]:
         "PYTHONINSPECT": None,
         "PYTHONSAFEPATH": "1",
         "PYTHONPATH": os.pathsep.join(path),
+        CALLER: str(os.getpid()),
     }
     before = {name: os.environ.get(name) for name in wanted}
     _set(wanted)
@@ -91,7 +94,7 @@ Who becomes a daemon closes whatever is open, and may open files of its own then
 
 def _note(fd: int | None, pid: int | None) -> None:
     if fd is not None and pid is not None and _noted.get(fd, (0, ()))[0] != pid:
-        _noted[fd] = pid, _identity(fd)
+        _noted[fd] = pid, identity(fd)
 
 
 def _is_taken(fd: int | None, pid: int | None) -> bool:
@@ -99,14 +102,9 @@ def _is_taken(fd: int | None, pid: int | None) -> bool:
     if fd is None or _noted.get(fd, (0, ()))[0] != pid:
         return False
     try:
-        return _noted[fd][1] != _identity(fd)
+        return _noted[fd][1] != identity(fd)
     except OSError:
         return True
-
-
-def _identity(fd: int) -> tuple[int, int]:
-    found = os.fstat(fd)
-    return found.st_dev, found.st_ino
 
 
 def _start_resource_tracker() -> None:
@@ -135,11 +133,19 @@ _servers: dict[int, ForkServer] = {}
 
 
 def _leave() -> None:
-    """In a forked process: what another thread held is held by nobody here."""
+    """In a forked process: what another thread held is held by nobody here.
+
+    Nor is the fork server of another one to live as long as this.
+    """
     global _lock  # noqa: PLW0603 - nobody has another way to free it
     _lock = threading.Lock()
     tracker: Any = resource_tracker._resource_tracker
     tracker._lock = threading.RLock()
+    while _servers:
+        other: Any = _servers.popitem()[1]  # whose parts are private
+        fd = other._forkserver_alive_fd
+        if fd is not None and not _is_taken(fd, other._forkserver_pid):
+            os.close(fd)
 
 
 os.register_at_fork(after_in_child=_leave)

@@ -18,6 +18,9 @@ from conveyor.graph import Graph
 MODULES = "CONVEYOR_MODULES"
 """The variable that tells a new fork server what to import besides ourselves."""
 
+CALLER = "CONVEYOR_CALLER"
+"""The variable that tells it the process that has started it."""
+
 
 def imported_by(graph: Graph) -> list[str]:
     """The names of the installed modules that the processors use, as far as they show it.

@@ -10,7 +10,7 @@ import io
 import os
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from multiprocessing import get_context, process, reduction, spawn, util
 from multiprocessing.connection import Connection
@@ -20,7 +20,7 @@ from multiprocessing.popen_forkserver import Popen
 from pathlib import Path
 from typing import Any
 
-from conveyor.engines.processes.descriptors import close_all, is_readable
+from conveyor.engines.processes.descriptors import close_all, identity, is_readable
 from conveyor.engines.processes.fork_server import (
     DEATH,
     bury,
@@ -30,6 +30,28 @@ from conveyor.engines.processes.fork_server import (
 )
 from conveyor.engines.processes.interrupts import interrupts_held, interrupts_let_in
 from conveyor.engines.processes.vitals import cpu_seconds
+
+_lifelines: dict[int, tuple[int, int]] = {}
+"""The descriptors by which workers know that this process is there, and what they refer to."""
+
+
+def _leave() -> None:
+    """In a forked process: no worker of another one is to live as long as this."""
+    while _lifelines:
+        fd, known = _lifelines.popitem()
+        with suppress(OSError):  # somebody has closed it
+            if identity(fd) == known:
+                os.close(fd)
+
+
+os.register_at_fork(after_in_child=_leave)
+
+
+def _close(fds: Iterable[int]) -> None:
+    """Close descriptors of a worker, its lifeline among them."""
+    for fd in fds:
+        _lifelines.pop(fd, None)
+    close_all(fds)
 
 
 class _Popen(Popen):
@@ -78,16 +100,17 @@ class _Popen(Popen):
                     # The worker's `parent_process()` watches the other end of this.
                     self.lifeline = os.dup(writer)
                     fds.append(self.lifeline)
+                    _lifelines[self.lifeline] = identity(writer)
                     file.write(orders)
                 with interrupts_let_in():  # there may be much to import in the server first
                     is_readable(self.sentinel, None)
                 self.pid = read_signed(self.sentinel)
             except BaseException:
-                close_all(fds)
+                _close(fds)
                 raise
             started: Any = server  # whose process id is private
             self.server: int = started._forkserver_pid
-            self.finalizer = util.Finalize(self, close_all, (tuple(fds),))
+            self.finalizer = util.Finalize(self, _close, (tuple(fds),))
 
 
 _Usual = get_context("forkserver").Process

@@ -7,8 +7,8 @@ import resource
 import sys
 import warnings
 import weakref
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from multiprocessing import current_process, util
 from pathlib import Path
 from typing import Any
@@ -249,9 +249,12 @@ class Processes(Live[Any]):
         self.see_that_wanted()  # it may have been closed while it started
         assert crew is not None
         crew.watch = self.watch
-        pulled = self._pulled(items) if may_wait(items) else None
-        with closing(pulled) if pulled is not None else nullcontext():
-            crew.begin(pulled or iter(items), failures, is_traced=self._is_traced)
+        with ExitStack() as stack:
+            iterator = iter(items)
+            if may_wait(items):
+                with interrupts_held():  # else its thread may have begun, and nobody end it
+                    iterator = stack.enter_context(closing(self._pulled(iterator)))
+            crew.begin(iterator, failures, is_traced=self._is_traced)
             yield from crew.outputs()
         crew.watch = None  # which knows this pipeline, and would keep it
         self._counted, self._samples = crew.tally.end()
@@ -259,10 +262,9 @@ class Processes(Live[Any]):
         self._keep(crew)
 
     @staticmethod
-    def _pulled(items: Iterable[Any]) -> Pulled:
-        iterator = iter(items)
+    def _pulled(items: Iterator[Any]) -> Pulled:
         try:
-            return Pulled(iterator)
+            return Pulled(items)
         except (OSError, RuntimeError) as error:
             raise refused("there can be no thread that pulls the items", error) from error
 

@@ -176,6 +176,8 @@ class Memory:
             try:
                 self._write(place.start, pieces, is_fresh=lease.is_fresh)
                 return place
+            except TimeoutError:
+                raise
             except OSError:  # the machine has no memory left
                 for ticket in place.tickets:
                     self.back(ticket)
@@ -316,17 +318,23 @@ class Memory:
         """All of the region where a place is; mapped once, since that is what takes time."""
         begin = start - (start - _CONTROL) % self._size
         if begin not in self._mappings:
-            # To import late fails where no descriptor is left.
-            with suppress(OSError, ImportError):
-                self._mappings[begin] = Mapping(self._fd, begin, self._size, private=False)
-        return self._mappings.get(begin)
+            mapping = self._mapped(begin, self._size, private=False)
+            if mapping is None:
+                return None
+            self._mappings[begin] = mapping
+        return self._mappings[begin]
 
     def _privately(self, place: Place) -> Mapping | None:
         begin = place.start - place.start % _ALIGNED
         size = place.start + place.size - begin
+        return self._mapped(begin, size, private=True)
+
+    def _mapped(self, begin: int, size: int, *, private: bool) -> Mapping | None:
         try:
-            return Mapping(self._fd, begin, size, private=True)
-        except (OSError, ImportError):
+            return Mapping(self._fd, begin, size, private=private)
+        except TimeoutError:
+            raise
+        except (OSError, ImportError):  # to import late fails where no descriptor is left
             return None
 
     def _found(self, raw: memoryview) -> tuple[_Look, int, int] | None:

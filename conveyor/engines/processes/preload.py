@@ -21,7 +21,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from conveyor.engines.processes import stop, worker
-from conveyor.engines.processes.imports import MODULES
+from conveyor.engines.processes.imports import CALLER, MODULES
 
 __all__ = ["worker"]
 
@@ -41,7 +41,8 @@ for _name in os.environ.pop(MODULES, "").split():
 gc.freeze()
 
 
-_SERVER, _CALLER = os.getpid(), os.getppid()
+# To be told is better than to look: it may be gone by now.
+_SERVER, _CALLER = os.getpid(), int(os.environ.pop(CALLER, os.getppid()))
 _LAST_SECONDS = 0.5
 
 

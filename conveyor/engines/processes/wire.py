@@ -118,6 +118,8 @@ def unpack_those_that_load(
     except Exception as error:
         found = None
         if not isinstance(error, MemoryError):
+            if is_callers and not _is_opened(frame.payload):
+                raise  # nothing of it has been loaded: a signal handler has raised, as below
             with suppress(Exception):
                 found = _spared(stage, frame.payload, note, left_out)
         if found is not None:
@@ -128,6 +130,11 @@ def unpack_those_that_load(
                 raise  # a signal handler has raised meanwhile: a limit of time, for one
         what = f"(one of {frame.count})" if frame.count > 1 else "that it was given"
         raise _not_loaded(stage, what, error) from error
+
+
+def _is_opened(payload: Any) -> bool:
+    """Whether what was pickled is there, and not only the place of it."""
+    return isinstance(payload, (bytes, bytearray)) or bool(payload.opened[0])
 
 
 def _spared(
