@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, redirect_stdout
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import IO, Any, TextIO
 
@@ -23,6 +23,7 @@ from conveyor import (
 )
 from conveyor.cli.apart import see_that_apart
 from conveyor.cli.records import FORMATS, Items, RecordError
+from conveyor.cli.streams import output_apart, standard
 from conveyor.cli.target import TargetError, UserError, load
 from conveyor.engines.base import Live
 from conveyor.engines.files import see_that_writable, write_whole
@@ -83,16 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     args = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace, TextIO], int] = args.command
-    out = sys.stdout
     try:
-        out = _standard(out, "output")
-        _escape_what_it_lacks(out)
-        # What the user's code prints, here and in workers, must not get among the outputs.
-        with redirect_stdout(sys.stderr):
-            code = command(args, out)
-        out.flush()
+        with output_apart(standard(sys.stdout, "output")) as out:
+            return command(args, out)
     except BrokenPipeError:
-        _let_go(out)
         return CLOSED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -100,7 +95,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(error, USAGE)
     except (ConveyorError, RecordError, UserError) as error:
         return _complain(error, FAILED)
-    return code
 
 
 def _complain(error: Exception, code: int) -> int:
@@ -112,19 +106,6 @@ def _tell(text: str) -> None:
     """Write a line to the standard error, if there is one: that it is closed changes nothing."""
     if sys.stderr is not None:
         sys.stderr.write(f"{text}\n")
-
-
-def _escape_what_it_lacks(out: TextIO) -> None:
-    """Show what the encoding has not, as where workers print. A run's outputs are left as data."""
-    if isinstance(out, io.TextIOWrapper):
-        out.reconfigure(errors="backslashreplace")
-
-
-def _let_go(out: TextIO) -> None:
-    """Let the interpreter, when it ends, find nothing that can't be written."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, out.fileno())
-    os.close(nowhere)
 
 
 # -- the commands --
@@ -296,7 +277,7 @@ def _input(path: str | None) -> Generator[IO[Any]]:
         with Path(path).open("rb") as file:
             yield file
     else:
-        yield _standard(sys.stdin, "input")
+        yield standard(sys.stdin, "input")
 
 
 @contextmanager
@@ -314,12 +295,6 @@ def _output(path: str | None, standard: TextIO) -> Generator[TextIO]:
 
 def _is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
-
-
-def _standard(stream: TextIO | None, name: str) -> TextIO:
-    if stream is None:
-        raise UsageError(f"the standard {name} is closed")
-    return stream
 
 
 # -- the command line --

@@ -544,6 +544,33 @@ def test_a_closed_standard_stream_is_told(folder, closed):
     assert ended.stderr.endswith("put is closed\n")
 
 
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_what_programs_and_libraries_write_is_not_among_the_outputs(folder, command):
+    (folder / "loud.py").write_text(
+        """
+import os
+import subprocess
+
+from conveyor import processor
+
+os.write(1, b"imported\\n")
+
+@processor
+def loud(line: str):
+    subprocess.run(["echo", "program"], check=True)
+    os.write(1, b"library\\n")
+    return line.upper()
+"""
+    )
+    ended = conveyor(folder, command, "loud.py:loud", given="a\n")
+
+    wanted = {"check": "loud.py:loud is sound: loud\n", "run": "A\n"}[command]
+    assert (ended.returncode, ended.stdout) == (0, wanted)
+    told = ended.stderr.split()
+    assert "imported" in told
+    assert ("program" in told, "library" in told) == (command == "run",) * 2
+
+
 def test_nobody_is_told_where_the_standard_error_is_closed(folder):
     (folder / "in").write_text("1\nx\n")
 
