@@ -107,7 +107,13 @@ def _escaped(half: re.Match[str]) -> str:
 # -- CSV --
 
 
+_LONGEST_FIELD = 16 << 20
+"""Characters of a field: more than a text has that is meant. A quote that is never closed would
+take all the rest of a file."""
+
+
 def _read_csv(lines: Iterable[str], file: str) -> Iterator[dict[str, str]]:
+    csv.field_size_limit(_LONGEST_FIELD)  # of the whole process, which is the command's
     reader = csv.DictReader(lines, strict=True)
     try:
         columns = Counter(reader.fieldnames or ())

@@ -98,7 +98,8 @@ class ElementStats(Figures):
     """The figures of one element: the account is exact, the rest is what its workers measured.
 
     Attributes:
-        workers: its workers; none for a fork or a join, which are parts of others.
+        workers: its workers. A fork has none, as it is a part of who sends to it; a join has one
+            only where it can't be a part of who comes behind it.
         restarts: how often one of its workers was started again.
     """
 

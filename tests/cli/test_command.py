@@ -356,6 +356,17 @@ def test_json_lines_and_csv(folder):
     assert (as_json.stdout, (folder / "out").read_text()) == ("", '{"a": 1, "b": 2, "total": 3}\n')
 
 
+def test_a_field_of_csv_may_be_a_long_text_but_not_the_rest_of_a_file(folder):
+    run = ["run", "lines.py:same", "--engine", "inline", "--format", "csv"]
+    text = f"a\n{'long ' * 100_000}\n"
+    assert conveyor(folder, *run, given=text).stdout == text
+
+    (folder / "in.csv").write_text('a\n"' + "never closed\n" * 1_500_000)
+    told_of = told(conveyor(folder, *run, "--input", "in.csv"), 1)
+    assert "is no CSV behind line" in told_of
+    assert "field larger than field limit" in told_of
+
+
 def test_half_a_letter_is_escaped_in_json(folder):
     given = '["\\ud800", "größe"]\n'
 
