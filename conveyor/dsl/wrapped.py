@@ -112,9 +112,20 @@ def _unbindable(function: Callable[..., Any], bound: Mapping[str, Any]) -> TypeE
         signature.bind_partial(**bound)
     except TypeError as error:
         return error
+    if alone := _by_place_alone(signature, bound):  # which Python 3.13 does not see
+        return TypeError(f"{alone!r} is given by its place alone")
     wrapped = getattr(innermost(function), "__wrapped__", None)
     handed_on = {name: bound[name] for name in bound if name not in signature.parameters}
     return _unbindable(wrapped, handed_on) if wrapped is not None and handed_on else None
+
+
+def _by_place_alone(signature: inspect.Signature, names: Iterable[str]) -> str | None:
+    """The first of the names that is one of a parameter which can't be given by its name."""
+    kinds = {name: parameter.kind for name, parameter in signature.parameters.items()}
+    if inspect.Parameter.VAR_KEYWORD in kinds.values():
+        return None  # there it is another one of that name
+    alone = inspect.Parameter.POSITIONAL_ONLY
+    return next((name for name in names if kinds.get(name) is alone), None)
 
 
 def _revive(decorated: Any, bound: Mapping[str, Any], settings: Settings) -> Any:

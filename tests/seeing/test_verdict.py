@@ -221,7 +221,8 @@ same = Processor(abs)
 def test_the_slow_element_of_a_run_is_found(pipeline, bottleneck):
     words = pipeline.run(range(50)).stats.verdict()
     assert words.startswith(bottleneck)
-    assert "(`Processor(naps).options(name='nap') % " in words
+    # Where others have all cores at work meanwhile, no copies are of use, and it says that.
+    assert "(`Processor(naps).options(name='nap') % " in words or "are at work" in words
 
 
 def test_slow_items_of_a_run_are_found():
