@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 from collections.abc import Generator
@@ -38,7 +39,7 @@ def output_apart(out: TextIO) -> Generator[TextIO]:
         except OSError:  # no file: nobody else has it
             yield out
             return
-        own = os.dup(fd)
+        own = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _BEHIND_STANDARD)
         _point_to_errors(fd)
         # What the encoding has not is shown, as where workers print. A run sets one for its data.
         stream = os.fdopen(own, "w", encoding=out.encoding, errors="backslashreplace")
@@ -49,6 +50,10 @@ def output_apart(out: TextIO) -> Generator[TextIO]:
             os.dup2(own, fd)
             with suppress(OSError):  # that it can't be written has been told, or what came before
                 stream.close()
+
+
+_BEHIND_STANDARD = 3
+"""The least descriptor that is none of a standard stream, which may be closed."""
 
 
 def _point_to_errors(fd: int) -> None:

@@ -582,6 +582,26 @@ def loud(line: str):
     assert ("program" in told, "library" in told) == (command == "run",) * 2
 
 
+def test_a_standard_error_that_is_closed_is_not_where_the_outputs_go(folder):
+    (folder / "loud.py").write_text(
+        """
+import os
+from contextlib import suppress
+
+from conveyor import processor
+
+@processor
+def loud(line: str):
+    with suppress(OSError):
+        os.write(2, b"for nobody\\n")
+    return line.upper()
+"""
+    )
+    (folder / "in").write_text("a\n")
+    ended = in_shell(folder, "run loud.py:loud --engine inline < in 2>&-")
+    assert (ended.returncode, ended.stdout) == (0, "A\n")
+
+
 def test_nobody_is_told_where_the_standard_error_is_closed(folder):
     (folder / "in").write_text("1\nx\n")
 
