@@ -281,16 +281,16 @@ def _input(path: str | None) -> Generator[IO[Any]]:
 
 
 @contextmanager
-def _output(path: str | None, standard: TextIO) -> Generator[TextIO]:
+def _output(path: str | None, out: TextIO) -> Generator[TextIO]:
     """A text file to write, or the standard output in the same encoding; that is not closed."""
     encoding, errors = "utf-8", "surrogateescape"
     if path is not None:
         with Path(path).open("w", encoding=encoding, errors=errors, newline="") as file:
             yield file
     else:
-        if isinstance(standard, io.TextIOWrapper):
-            standard.reconfigure(encoding=encoding, errors=errors, newline="")
-        yield standard
+        if isinstance(out, io.TextIOWrapper):
+            out.reconfigure(encoding=encoding, errors=errors, newline="")
+        yield out
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -64,16 +65,25 @@ class TooLong(Exception):
     """A limit of time has passed."""
 
 
+@contextmanager
+def alarm(error):
+    """Have SIGALRM raise what a limit of time is made of; gives the handler."""
+
+    def raises(*_):
+        raise error
+
+    before = signal.signal(signal.SIGALRM, raises)
+    try:
+        yield raises
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
 @pytest.fixture
 def limit():
     """What a limit of time is made of; it raises."""
-
-    def raises(*_):
-        raise TooLong
-
-    before = signal.signal(signal.SIGALRM, raises)
-    yield raises
-    signal.signal(signal.SIGALRM, before)
+    with alarm(TooLong) as raises:
+        yield raises
 
 
 def test_any_handler_waits(limit):
@@ -371,13 +381,8 @@ class Passed(TimeoutError):
 @pytest.fixture
 def passes():
     """Lets a limit of time pass, of the kind that is an OSError as well."""
-
-    def raises(*_):
-        raise Passed
-
-    before = signal.signal(signal.SIGALRM, raises)
-    yield lambda: os.kill(os.getpid(), signal.SIGALRM)
-    signal.signal(signal.SIGALRM, before)
+    with alarm(Passed):
+        yield lambda: os.kill(os.getpid(), signal.SIGALRM)
 
 
 def test_a_limit_of_time_is_no_want_of_memory(passes, monkeypatch):

@@ -142,10 +142,15 @@ def _leave() -> None:
     tracker: Any = resource_tracker._resource_tracker
     tracker._lock = threading.RLock()
     while _servers:
-        other: Any = _servers.popitem()[1]  # whose parts are private
-        fd = other._forkserver_alive_fd
-        if fd is not None and not _is_taken(fd, other._forkserver_pid):
-            os.close(fd)
+        _let_go(_servers.popitem()[1])
+
+
+def _let_go(server: ForkServer) -> None:
+    """Close the descriptor by which a fork server knows that this process is there."""
+    started: Any = server  # whose parts are private
+    fd = started._forkserver_alive_fd
+    if fd is not None and not _is_taken(fd, started._forkserver_pid):
+        os.close(fd)
 
 
 os.register_at_fork(after_in_child=_leave)
@@ -252,8 +257,7 @@ def bury(server: ForkServer, error: Exception) -> None:
             return  # another thread has been here
         del _servers[os.getpid()]
         dead: Any = server  # whose parts are private
-        if not _is_taken(dead._forkserver_alive_fd, dead._forkserver_pid):
-            os.close(dead._forkserver_alive_fd)
+        _let_go(server)
         with suppress(OSError):
             os.unlink(dead._forkserver_address)  # noqa: PTH108 - pathlib is slow to import
         _buried.add(dead._forkserver_pid)
